@@ -1,0 +1,50 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# common.sh - what the rig's scripts share: where kernels are kept, how to
+# find one, how to speak. Sourced, never run.
+
+# Kernels are big and the same for every checkout, so they live outside it.
+QMIRROR_CACHE=${QMIRROR_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/qmirror}
+
+# The kernels we know how to get, and the Debian suite each one comes from.
+rig_kernels=(6.1 6.12)
+
+# Speech goes to stderr: stdout belongs to the test (TAP).
+say()  { echo "rig: $*" >&2; }
+die()  { echo "rig: error: $*" >&2; exit 125; }
+
+# kernel_suite LABEL: where the kernel LABEL is published.
+kernel_suite()
+{
+	case $1 in
+	6.1)	echo bookworm ;;
+	6.12)	echo bookworm-backports ;;
+	*)	die "unknown kernel '$1' (known: ${rig_kernels[*]})" ;;
+	esac
+}
+
+# kernel_dir LABEL: the unpacked packages of that kernel; may not exist yet.
+kernel_dir() { echo "$QMIRROR_CACHE/kernels/$1"; }
+
+# kernel_release LABEL: what uname -r says there; empty when not downloaded.
+kernel_release() { cat "$(kernel_dir "$1")/release" 2>/dev/null || true; }
+
+# kernel_headers LABEL: the KDIR of that kernel.
+kernel_headers()
+{
+	echo "$(kernel_dir "$1")/usr/src/linux-headers-$(kernel_release "$1")"
+}
+
+# KVM only where the processor really has it: a /dev/kvm node without vmx or
+# svm exists on some nested hosts and a stock kernel spins there at boot.
+kvm_usable()
+{
+	grep -qwE 'vmx|svm' /proc/cpuinfo && [[ -r /dev/kvm && -w /dev/kvm ]]
+}
+
+# As root, or through sudo: only for installing packages.
+as_root()
+{
+	if ((EUID == 0)); then "$@"; else sudo "$@"; fi
+}
