@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# What a person types. kbuild itself reads Kbuild; how kernels are got and
+# started is in tests/vm/.
+#
+#   make                 modules for Debian's stock 6.1 kernel, and qmirrorctl
+#   make KERNEL=6.12     the same for 6.12
+#   make KDIR=/path      modules against any headers tree, 6.1 to 7.2
+#   make check           everything that has to pass, on 6.1
+#
+# `make help` has the rest. Several kernels live side by side in build/RELEASE/.
+
+KERNEL ?= 6.1
+# Folders that make up the modules; Kbuild says what is built in them.
+MODULE_DIRS := include block-copy dm-qmirror dm-cbw
+
+top := $(patsubst %/,%,$(dir $(abspath $(lastword $(MAKEFILE_LIST)))))
+Q := $(if $(V),,@)
+# How many guests at once, and which tests: make functional T='copy*'
+JOBS ?= 2
+T ?= *
+
+.PHONY: all modules tools userspace setup modules_install install uninstall \
+	check check-all unit functional demo bench lint clean help
+
+all: modules userspace
+
+# --- kernel modules --------------------------------------------------------
+
+ifdef KDIR
+modules:
+	$(Q)tests/vm/build-modules "$(KDIR)"
+
+modules_install: modules
+	$(Q)tests/vm/build-modules --install "$(KDIR)"
+else
+# The stock headers: fetched when they are missing, hence not known before.
+modules: setup
+	$(Q)tests/vm/build-modules $(KERNEL)
+
+# Into the running system's own kernel, so its headers must be installed.
+modules_install:
+	$(Q)$(MAKE) modules_install KDIR=/lib/modules/$$(uname -r)/build
+endif
+
+setup:
+	$(Q)tests/vm/setup --kernel $(KERNEL)
+
+# --- user space ------------------------------------------------------------
+
+# What both folders hold is their own Makefile's business.
+userspace tools:
+	$(Q)if [ -f $(dir_$@)/Makefile ]; then $(MAKE) -C $(dir_$@); fi
+dir_userspace := userspace
+dir_tools := tests/tools
+
+# The libraries' headers come with the same setup as the kernels.
+userspace tools: setup
+
+# Tool, manual page, completion, udev rule; DESTDIR and prefix go through.
+install: userspace
+	$(Q)$(MAKE) -C userspace install
+
+uninstall:
+	$(Q)$(MAKE) -C userspace uninstall
+
+# --- tests -----------------------------------------------------------------
+
+check: all
+	$(Q)$(MAKE) --no-print-directory unit functional
+
+check-all:
+	$(Q)$(MAKE) --no-print-directory check KERNEL=6.1
+	$(Q)$(MAKE) --no-print-directory all functional KERNEL=6.12
+
+# Folders with tests that need no kernel have a target `check`.
+unit: setup
+	$(Q)set -e; for d in tests/unit userspace; do \
+		if grep -qs '^check:' $$d/Makefile; then $(MAKE) -C $$d check; \
+		else echo "unit: nothing in $$d" >&2; fi; \
+	done
+
+functional: modules userspace tools
+	$(Q)tests/vm/functional --kernel $(KERNEL) --jobs $(JOBS) '$(T)'
+
+demo: all tools
+	$(Q)tests/vm/run --kernel $(KERNEL) --timeout 600 -- demo/demo.sh
+
+bench: modules
+	$(Q)tests/bench/bench --kernel $(KERNEL)
+
+lint: setup
+	$(Q)tests/vm/lint --kernel $(KERNEL)
+
+# --- the rest --------------------------------------------------------------
+
+clean:
+	$(Q)rm -rf build
+	$(Q)for d in userspace tests/tools tests/unit; do \
+		if [ -f $$d/Makefile ]; then $(MAKE) -C $$d clean; fi; \
+	done
+
+help:
+	@echo 'make                  modules (W=1) for kernel $(KERNEL), and qmirrorctl'
+	@echo 'make KERNEL=6.12      the same for 6.12;  KDIR=/path: for any headers'
+	@echo 'make modules|userspace   one half of that'
+	@echo 'make install          qmirrorctl, its manual, completion and udev rule'
+	@echo '                      (DESTDIR=, prefix=)'
+	@echo 'make modules_install  modules for the running kernel (or KDIR=)'
+	@echo 'make check            unit and functional tests on $(KERNEL), in VMs'
+	@echo 'make check-all        the same on 6.1 and 6.12'
+	@echo 'make unit             only what needs no kernel'
+	@echo "make functional       only the VM tests (T='copy*' JOBS=1 SEED=7)"
+	@echo 'make bench            cost per I/O against dm-linear, with the bars'
+	@echo 'make demo             a session of a few minutes in a VM'
+	@echo 'make lint             checkpatch, sparse, shellcheck'
+	@echo 'make setup            packages and the stock kernel (others do it, too)'
+	@echo 'make clean            remove build/'
+	@echo
+	@echo 'V=1 shows the commands. Kernels are kept in $$QMIRROR_CACHE'
+	@echo '(default ~/.cache/qmirror) and never installed.'
