@@ -1,0 +1,212 @@
+# shellcheck shell=bash disable=SC2034,SC2154
+# SPDX-License-Identifier: GPL-2.0
+#
+# mirror.sh - what the functional tests of the qmirror target share; sourced
+# after tests/lib.sh. Everything is about one mirror "m" over two legs "src"
+# and "tgt", which are dm-linear devices over null_blk: their tables can be
+# exchanged for failing or slow ones and their counters are theirs alone.
+
+TOOLS=$QMIRROR_TOP/build/tools
+DM=/dev/mapper
+LEN=32768		# sectors of the mirror; legs LEN sets it
+CH=128			# default granularity
+
+[[ -x $TOOLS/dmpoll ]] || make -s -C "$QMIRROR_TOP/tests/tools" ||
+	bail "the test programs do not build"
+
+declare -A RAW		# leg -> the device below it
+declare -A S		# the last status, by field
+
+t_is()   { is "$1" "$2" "$3"; }
+t_like() { like "$1" "$2" "$3"; }
+# t_ok DESC COMMAND...: passes when COMMAND succeeds; its output is diagnosis
+t_ok()
+{
+	local desc=$1 out rc=0
+	shift
+	out=$("$@" 2>&1) || rc=$?
+	if ((rc)); then
+		fail "$desc"
+		diag "'$*' ended with $rc: $out"
+	else
+		pass "$desc"
+	fi
+	return $rc
+}
+
+# t_between DESC VALUE LOW HIGH
+t_between()
+{
+	if [[ $2 =~ ^[0-9]+$ ]] && (($2 >= $3 && $2 <= $4)); then
+		pass "$1"
+	else
+		fail "$1"
+		diag "'$2' is not within $3..$4"
+	fi
+}
+
+now() { local t=${EPOCHREALTIME/./}; echo $((t / 1000)); }
+
+# raw_disk NAME SECTORS [ATTR=VALUE...]: prints the device. A null_blk with
+# memory; its size is in MiB, so it is rounded up.
+raw_disk()
+{
+	local name=$1 sectors=$2 cfg=/sys/kernel/config/nullb/$1 a
+	shift 2
+	[[ -d /sys/kernel/config/nullb ]] || modprobe null_blk nr_devices=0 || return
+	mkdir "$cfg" || return
+	for a in memory_backed=1 discard=1 irqmode=0 queue_mode=2 submit_queues=2 \
+		 "size=$(((sectors + 2047) / 2048))" "$@"; do
+		echo "${a#*=}" > "$cfg/${a%%=*}" || return
+	done
+	echo 1 > "$cfg/power" || return
+	echo "/dev/$name"
+}
+
+# legs SECTORS [ATTR=VALUE...]: raw disks and the linear devices src and tgt
+legs()
+{
+	local n
+	LEN=$1
+	shift
+	for n in src tgt; do
+		RAW[$n]=$(raw_disk "null$n" "$LEN" "$@") || bail "no null_blk"
+		dm_make "$n" "0 $LEN linear ${RAW[$n]} 0" || bail "no leg $n"
+	done
+}
+
+dm_make() # NAME TABLE
+{
+	dmsetup create "$1" --table "$2" || return
+	dmsetup mknodes "$1" >/dev/null 2>&1
+	[[ -b $DM/$1 ]] || bail "/dev/mapper/$1 is no block device"
+}
+
+# dm_swap NAME TABLE [SUSPEND-OPTION]: exchange the table of a live device
+dm_swap()
+{
+	dmsetup load "$1" --table "$2" && dmsetup suspend ${3:+"$3"} "$1" && dmsetup resume "$1"
+}
+
+linear_line() { echo "0 $LEN linear ${RAW[$1]} 0"; }
+
+# line [WORD...]: the table line of a mirror over src and tgt
+line()
+{
+	echo "0 $LEN qmirror $DM/src 0 $DM/tgt 0${1:+ $# $*}"
+}
+
+mirror() { dm_make m "$(line "$@")"; }
+unmirror() { dmsetup remove m; }
+
+# status fields: state synced offset len dirty chunks io error serr terr
+# inflight args ending orphans
+st()
+{
+	local w n nargs
+	read -r -a w <<< "$(dmsetup status --noflush "${1:-m}" 2>&1)"
+	S=([line]="${w[*]}" [state]=${w[3]-} [synced]=${w[4]-} [offset]=${w[5]%%/*}
+	   [len]=${w[5]##*/} [dirty]=${w[6]%%/*} [chunks]=${w[6]##*/} [io]=${w[7]-}
+	   [error]=${w[8]-} [serr]=${w[9]-} [terr]=${w[10]-} [inflight]=${w[11]-})
+	nargs=${w[12]-0}
+	[[ $nargs =~ ^[0-9]+$ ]] || nargs=0
+	S[args]="${w[*]:13:nargs}"
+	n=$((13 + nargs))
+	S[ending]=${w[n]-}
+	S[orphans]=${w[n + 1]-}
+	S[rest]="${w[*]:n + 2}"
+}
+field() { st "${2:-m}"; echo "${S[$1]-}"; }
+
+# The state expression of a status line; %-free, for wait_st.
+st_re() { echo "^$1 "; }
+
+# wait_st REGEX [SECONDS] [NAME]: until the status (from the state on) matches
+wait_st()
+{
+	"$TOOLS/dmpoll" -i 5 -n "${2:-20}" -u "$1" "${3:-m}" > /tmp/wait_st.log
+}
+t_wait() # DESC REGEX [SECONDS]
+{
+	if wait_st "$2" "${3:-20}"; then
+		pass "$1"
+	else
+		fail "$1"
+		diag "waited for: $2"
+		diag "last: $(tail -n 1 /tmp/wait_st.log)"
+		return 1
+	fi
+}
+
+# msg WORD...: a message to m; MSG is ok or the errno name
+msg()
+{
+	local out
+	if out=$(dmsetup message m 0 "$@" 2>&1); then
+		MSG=ok
+		return 0
+	fi
+	case $out in
+	*"Invalid argument"*)		MSG=EINVAL ;;
+	*"Device or resource busy"*)	MSG=EBUSY ;;
+	*)				MSG=${out##*: } ;;
+	esac
+	return 1
+}
+
+events() { dmsetup info -c --noheadings -o events "${1:-m}"; }
+table_m() { dmsetup table "${1:-m}"; }
+
+# Counters of a leg: dm devices count every bio they are given.
+sysname() { local d; d=$(realpath "$DM/$1"); [[ $d == /dev/dm-* ]] || d=$(dm_minor_path "$1"); echo "${d##*/}"; }
+dm_minor_path() { echo "/dev/dm-$(dmsetup info -c --noheadings -o minor "$1")"; }
+declare -A SYS
+# count LEG: "read-ios read-sectors write-ios write-sectors discard-ios discard-sectors flush-ios"
+count()
+{
+	local f
+	[[ ${SYS[$1]-} ]] || SYS[$1]=dm-$(dmsetup info -c --noheadings -o minor "$1")
+	read -r -a f < "/sys/block/${SYS[$1]}/stat"
+	C=([rio]=${f[0]} [rsec]=${f[2]} [wio]=${f[4]} [wsec]=${f[6]}
+	   [dio]=${f[11]} [dsec]=${f[13]} [fio]=${f[15]})
+}
+declare -A C
+# Differences since the last mark, e.g.: mark tgt; ...; since tgt wsec
+declare -A MARK
+mark() { local k; count "$1"; for k in "${!C[@]}"; do MARK[$1.$k]=${C[$k]}; done; }
+since() { count "$1"; echo $((C[$2] - MARK[$1.$2])); }
+
+dio() { "$TOOLS/dio" "$@"; }
+# Fill a device with a pattern of generation GEN
+fill() # DEV GEN
+{
+	local n=$LEN s step=2048 ops=()
+	for ((s = 0; s < n; s += step)); do
+		ops+=("w:$s:$((n - s < step ? n - s : step)):g$2")
+	done
+	"$TOOLS/dio" "$1" "${ops[@]}" > /dev/null
+}
+legs_cmp() { "$TOOLS/blkcmp" -g "$CH" -n "$LEN" "${1:-$DM/src}" "${2:-$DM/tgt}"; }
+t_equal() { t_ok "$1" legs_cmp "${2:-$DM/src}" "${3:-$DM/tgt}"; }
+
+# The kernel's log since the last call of log_mark
+log_mark() { LOGMARK="mark-$RANDOM-$EPOCHREALTIME"; echo "$LOGMARK" > /dev/kmsg; }
+log_new() { dmesg | sed "1,/$LOGMARK\$/d"; }
+
+# bg COMMAND...: in the background; its pid in BG
+bg() { "$@" > "/tmp/bg.out" 2>&1 & BG=$!; }
+
+# in_time SECONDS PID: the process ends in time; its status
+in_time()
+{
+	local end=$(($(now) + $1 * 1000))
+	while kill -0 "$2" 2>/dev/null; do
+		(($(now) < end)) || return 99
+		sleep 0.02
+	done
+	wait "$2"
+}
+
+# hang/unhang: the target neither answers nor fails
+hang() { dmsetup suspend --noflush --nolockfs tgt; }
+unhang() { dmsetup resume tgt; }
