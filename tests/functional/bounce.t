@@ -89,7 +89,6 @@ for how in "" no_bounce; do
 	# shellcheck disable=SC2086
 	mirror sync none copy_mode write-blocking $how
 	wait_st '^ready yes '
-	t0=$(now)
 	dio -p $DM/m w:0:8:g1 w:8:8:g1 w:16:8:g1 w:120:8:g1 > /tmp/out
 	slowest=$(awk '$3 > m { m = $3 } END { print m + 0 }' /tmp/out)
 	t_between "$how: four adjacent writes in one chunk take one delay" "$slowest" 380 780

@@ -107,6 +107,32 @@ t_wait "resume: ready" '^ready ' 20
 unmirror
 t_equal "first MiB last: legs equal in the end"
 
+# --- a chunk much larger than a piece of copy: paused, written and reloaded in
+# its middle it is not forgotten
+for how in "" "write-blocking" "write-blocking no_bounce"; do
+	fill $DM/src 1
+	fill $DM/tgt 2
+	n="one chunk of 16 MiB ${how:-background}"
+	# shellcheck disable=SC2086
+	set -- granularity 32768 speed 8192 ${how:+copy_mode} $how
+	mirror "$@"
+	wait_st '^running .* ([1-9][0-9]{3,4})/[0-9]+ ' 10
+	t_ok "$n: writes in its middle" dio $DM/m w:100:8:g3 w:16000:8:g3 w:32000:8:g3
+	t_between "$n: dirty or in flight" "$(st; echo $((S[dirty] + S[inflight])))" 1 99999
+	msg pause
+	t_wait "$n: paused" '^paused ' 10
+	t_between "$n: paused in its middle it is dirty" "$(field dirty)" 1 2
+	dm_swap m "$(line "$@")"
+	t_is "$(field state)" paused "$n: reloaded"
+	t_between "$n: and still dirty" "$(field dirty)" 1 2
+	msg set speed 0
+	msg resume
+	"$TOOLS/overlap" -d 1 -n $LEN ${SEED:+-r $SEED} $DM/m > /dev/null
+	t_wait "$n: ready" '^ready .* 0/2 ok - 0 0 0 ' 20
+	unmirror
+	t_equal "$n: legs equal"
+done
+
 # --- paused in write-blocking mode still mirrors (K-27)
 fill $DM/tgt 2
 mirror sync none copy_mode write-blocking

@@ -203,6 +203,35 @@ msg set speed 0
 t_wait "then pending" '^pending ' 10
 unmirror
 
+# --- a background-mode write in flight holds back synced and pending (M-14)
+modprobe dm-delay 2>/dev/null
+dm_swap src "0 $LEN delay ${RAW[src]} 0 0 ${RAW[src]} 0 700"
+for what in "set copy_mode write-blocking" complete; do
+	mirror sync none
+	wait_st '^ready '
+	dio $DM/m w:4096:8:g7 > /dev/null &
+	w=$!
+	sleep 0.2
+	# shellcheck disable=SC2086
+	timeout 5 dmsetup message m 0 $what
+	sleep 0.2
+	if kill -0 $w 2>/dev/null; then
+		st
+		t_is "${S[synced]}" no "$what: not synced while a background write is in flight"
+		t_is "${S[state]}" ready "$what: ready while a background write is in flight"
+	else
+		diag "the write was over too soon to see it"
+	fi
+	wait $w
+	st
+	[[ ${S[synced]} == no ]] || dio $DM/tgt r:4096:8:g7 > /dev/null ||
+		fail "$what: synced, but the write is not on the target"
+	t_wait "$what: synced after it" '^(ready|pending) yes .* 0/256 ok - 0 0 0 ' 10
+	t_ok "$what: and the write is on the target" dio $DM/tgt r:4096:8:g7
+	unmirror
+done
+dm_swap src "$(linear_line src)"
+
 # --- the whole ending with the guest at work, both modes: the model follows
 # the data over the switch from source to target
 for mode in background write-blocking; do

@@ -19,7 +19,7 @@ for mode in background write-blocking; do
 		fill $DM/tgt 2
 		"$TOOLS/mixer" -t 2 -d 3 -w 80 ${SEED:+-r $SEED} $DM/m > /tmp/mixer 2>&1 &
 		x=$!
-		w0=; SYS[src]=; SYS[m]=
+		SYS[m]=
 		mark m
 		for ((k = 0; k < 500 && $(since m wio) < 20; k++)); do sleep 0.01; done
 		dmsetup load m --table "$(line copy_mode $mode)"

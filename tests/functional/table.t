@@ -127,13 +127,22 @@ t_ok "offsets: guest writes land on the target" dio -o 10008 $DM/big r:10008:8:g
 t_ok "offsets: nothing before the range" dio $DM/big r:10007:1:x00
 t_ok "offsets: nothing behind the range" dio $DM/big r:18008:1:x00
 t_like "$(table_m)" ' 24 [0-9:]+ 10008( |$)' "offsets are printed"
-roundtable=$(table_m)
 unmirror
 t_ok "two ranges of one device that do not overlap" \
 	dm_make m "0 8000 qmirror $DM/big 0 $DM/big 8000"
 t_wait "two ranges of one device: ready" '^ready ' 10
 t_ok "two ranges of one device: equal" "$TOOLS/blkcmp" -a 0 -b 8000 -n 8000 $DM/big $DM/big
 unmirror
+
+# A read-only table: the target is written all the same
+fill $DM/tgt 2
+if dmsetup create -r m --table "$(line)" 2>/tmp/err && dmsetup mknodes m; then
+	t_wait "read-only table: ready" '^ready ' 10
+	unmirror
+	t_equal "read-only table: the target was written"
+else
+	fail "read-only table: $(< /tmp/err)"
+fi
 
 # What the layers around see
 mirror

@@ -55,15 +55,19 @@ leave()
 	CURRENT=
 }
 
+risen() { (($(events) > $1)); }
+logged() { log_new | grep qmirror | grep -q "$1"; }
+
 # cell STATE RESULT AFTER-REGEX MESSAGE...
 # RESULT: ok, EBUSY or EINVAL. When the cell must change nothing the device
 # stays for the next one.
 cell()
 {
-	local state=$1 want=$2 after=$3 before
+	local state=$1 want=$2 after=$3 before ev
 	shift 3
 	[[ $CURRENT == "$state" ]] || enter "$state"
 	before=$(dmsetup status --noflush m | awk '{ $6 = ""; $12 = ""; print }')
+	ev=$(events)
 	log_mark
 	msg "$@"
 	t_is "$MSG" "$want" "$state: $*"
@@ -77,6 +81,10 @@ cell()
 		fi
 	else
 		t_wait "$state: $*: goes to $after" "$after" 10
+		if [[ $after =~ ^\^([a-z]+) && ${BASH_REMATCH[1]} != "$state" ]]; then
+			t_ok "$state: $*: the new state raises an event" until_true 3 risen "$ev"
+			t_ok "$state: $*: and has a line in the log" until_true 3 logged "${BASH_REMATCH[1]}"
+		fi
 		CURRENT=dirtied
 	fi
 	if [[ $want == EBUSY ]]; then

@@ -24,8 +24,10 @@ for i in 1 2; do
 	dm_make file$i "0 16384 linear $loop 0"
 done
 have_scsi=
+modprobe sd_mod
 if modprobe scsi_debug dev_size_mb=8 lbpu=1 lbpws=1 lbpws10=1 lbprz=1 delay=0 \
 		add_host=2 per_host_store=1 2>/tmp/err; then
+	until_true 5 test -b /dev/sdb
 	mapfile -t sd < <(for i in /sys/bus/pseudo/drivers/scsi_debug/adapter*/host*/target*/*/block/*; do echo "/dev/${i##*/}"; done)
 	if ((${#sd[@]} >= 2)) && [[ -b ${sd[0]} ]]; then
 		dm_make scsi1 "0 16384 linear ${sd[0]} 0"
@@ -181,4 +183,6 @@ unmirror
 for d in plain file1 file2; do dmsetup remove $d; done
 losetup -D
 umount /tmp/sparse
+for d in scsi1 scsi2; do [[ ! $have_scsi ]] || dmsetup remove $d; done
+rmmod scsi_debug 2>/dev/null
 finish
