@@ -60,8 +60,8 @@ for how in "" no_bounce; do
 		t_equal "overlap $how, up to $max sectors: legs equal"
 	done
 	# one leg slower than the other invites reordering
-	[[ $how ]] && dm_swap tgt "$(linear_line tgt)" --noflush
-	[[ $how ]] && dm_swap src "0 $LEN delay ${RAW[src]} 0 0 ${RAW[src]} 0 5"
+	[[ $how ]] || dm_swap tgt "$(linear_line tgt)"
+	[[ $how ]] || dm_swap src "0 $LEN delay ${RAW[src]} 0 0 ${RAW[src]} 0 5"
 done
 dm_swap src "$(linear_line src)"
 dm_swap tgt "$(linear_line tgt)"

@@ -159,6 +159,27 @@ for policy in enospc auto stop report; do
 	dmsetup remove pool
 	dmsetup remove data
 done
+# the same for guest writes, in the states after READY
+for policy in enospc auto; do
+	dd if=/dev/zero of="$meta" bs=4096 count=1 oflag=direct status=none
+	dm_make data "0 4096 linear $data 0"
+	dm_make pool "0 4096 thin-pool $meta $DM/data 128 0 1 error_if_no_space"
+	dmsetup message pool 0 create_thin 0
+	dm_make thin "0 $LEN thin $DM/pool 0"
+	dm_make m "0 $LEN qmirror $DM/src 0 $DM/thin 0 6 sync none copy_mode write-blocking on_target_error $policy"
+	wait_st '^ready yes '
+	t_ok "no space, $policy, guest: its writes succeed" dio $DM/m w:0:2048:g1 w:2048:2048:g1 w:4096:2048:g1
+	t_wait "no space, $policy, guest: standby with nospace" '^standby no .* nospace target:write:ENOSPC:4096 ' 10
+	swap_in data "0 $((2 * LEN)) linear $data 0"
+	swap_in pool "0 $((2 * LEN)) thin-pool $meta $DM/data 128 0 1 error_if_no_space"
+	msg resume
+	t_wait "no space, $policy, guest: synced with more room" '^ready yes .* ok - ' 10
+	t_ok "no space, $policy, guest: the write is there" "$TOOLS/blkcmp" -n 6144 $DM/src $DM/thin
+	unmirror
+	dmsetup remove thin
+	dmsetup remove pool
+	dmsetup remove data
+done
 # and any other error is as report
 swap_in tgt "$(bad_write tgt)"
 mirror sync none copy_mode write-blocking on_target_error enospc

@@ -13,7 +13,7 @@
 . "$(dirname "$0")/../tools/mirror.sh"
 
 plan_later
-legs 16384			# 128 chunks
+legs 16384 cache_size=4		# 128 chunks, with a write cache
 timeout_dmsetup() { timeout -k 1 "$1" dmsetup "${@:2}"; }
 
 # writer SECTOR COUNT GEN: a guest write in the background, pid in W; returns
@@ -152,8 +152,23 @@ dio $DM/m f > /tmp/f 2>&1 &
 f=$!
 t_ok "a guest's flush ends" in_time 5 $f
 t_like "$(< /tmp/f)" '^f ok ' "and well"
+t_wait "the flush counts as failed" '^standby no .* failed target:flush:ETIMEDOUT:[0-9]+ .* 1$' 5
 unhang
-wait_st ' 0$' 5
+t_wait "and is no orphan any more when it has ended" ' 0$' 5
+msg resume
+t_wait "resumed: synced again" '^ready yes ' 10
+unmirror
+# and one that cancel force gives up
+ready_wb
+hang
+dio $DM/m f > /tmp/f 2>&1 &
+f=$!
+t_ok "a guest's flush waits for the target" waits $f
+timeout 5 dmsetup message m 0 cancel force
+t_ok "cancel force gives it up" in_time 5 $f
+t_like "$(< /tmp/f)" '^f ok ' "with the source's result"
+unhang
+t_wait "concluded" '^concluded .* 0$' 5
 unmirror
 
 # --- suspend --noflush
@@ -170,6 +185,9 @@ t_like "$(< /tmp/w.0)" ' ok ' "with its source's result"
 t_is "$(field orphans)" 1 "one orphan"
 t_between "its chunk is dirty" "$(field dirty)" 1 128
 t_is "$(field synced)" no "not synced"
+dm_swap m "$(line sync none copy_mode write-blocking on_target_error stop)" --noflush
+t_is "$(field orphans)" 1 "an orphan is not forgotten by a reload"
+t_between "nor is its chunk" "$(field dirty)" 1 128
 unhang
 wait_st ' 0$' 10
 t_is "$(field orphans)" 0 "orphans go to 0 when the target comes back"

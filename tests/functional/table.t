@@ -134,6 +134,20 @@ t_wait "two ranges of one device: ready" '^ready ' 10
 t_ok "two ranges of one device: equal" "$TOOLS/blkcmp" -a 0 -b 8000 -n 8000 $DM/big $DM/big
 unmirror
 
+# Two mirrors may share a target where they do not overlap
+mirror
+t_ok "another mirror on another range of the same target" \
+	dm_make m2 "0 4096 qmirror $DM/big 0 $DM/big 40000"
+t_ok "and not on the same" bash -c "! dmsetup load m2 --table '0 4096 qmirror $DM/big 0 $DM/tgt 12288' 2>/dev/null"
+dmsetup remove m2
+unmirror
+# Removing a live job is said
+mirror speed 64
+wait_st '^running '
+log_mark
+unmirror
+t_like "$(log_new)" 'qmirror.* m[: ]' "removing a live job logs a line with the name"
+
 # A read-only table: the target is written all the same
 fill $DM/tgt 2
 if dmsetup create -r m --table "$(line)" 2>/tmp/err && dmsetup mknodes m; then
