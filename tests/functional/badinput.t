@@ -30,19 +30,20 @@ s=$DM/s2 t=$DM/t2
 
 mirror copy_mode write-blocking
 wait_st '^ready yes'
-snapshot() { dmsetup status m; dmsetup table m; dmsetup info -c --noheadings -o events,tables_loaded m; dmsetup table y; }
+snapshot() { "$TOOLS/dmq" status m; "$TOOLS/dmq" table m y; "$TOOLS/dmq" events m; }
 before=$(snapshot)
 rows=0
 
 # The lines of the log that are ours; device mapper's own "error adding
 # target to table" says nothing new.
-ours() { log_new | grep -i qmirror; }
+ours() { local l; log_new | while IFS= read -r l; do [[ $l != *qmirror* ]] || echo "$l"; done; }
+lines_of() { local l; mapfile -t l <<< "$1"; [[ $1 ]] && echo ${#l[@]} || echo 0; }
 
 # bad_line ERRNO NAMED WORD LINE: loading LINE on y fails with ERRNO (a regular
 # expression), the sentence names NAMED (another one), and the log quotes WORD.
 bad_line()
 {
-	local errno=$1 named=$2 word=$3 tl=$4 out lines sentence
+	local errno=$1 named=$2 word=$3 tl=$4 out lines sentence l now
 	((rows++))
 	log_mark
 	if out=$(dmsetup load y --table "$tl" 2>&1); then
@@ -51,18 +52,23 @@ bad_line()
 		return
 	fi
 	lines=$(ours)
-	sentence=$(grep -E 'device-mapper: table: .*qmirror: ' <<< "$lines")
+	sentence=
+	while IFS= read -r l; do
+		[[ ! $l =~ device-mapper:\ table:\ .*qmirror:\  ]] || sentence+=$l$'\n'
+	done <<< "$lines"
+	sentence=${sentence%$'\n'}
+	now=$(snapshot)
 	if [[ $sentence =~ $named && $sentence == *"(-"* ]] &&
-	   [[ $(grep -c . <<< "$sentence") == 1 ]] &&
+	   [[ $(lines_of "$sentence") == 1 ]] &&
 	   [[ ! $word || $lines == *"$word"* ]] &&
-	   (($(grep -c . <<< "$lines") <= 2)) &&
+	   (($(lines_of "$lines") <= 2)) &&
 	   [[ ! $errno || $sentence =~ \(-$errno\) ]] &&
-	   [[ $(snapshot) == "$before" ]]; then
+	   [[ $now == "$before" ]]; then
 		pass "refused: $tl"
 	else
 		fail "refused: $tl"
 		diag "wanted one sentence naming /$named/ with $errno, and '$word' quoted; the log:" "$lines" "dmsetup: $out"
-		[[ $(snapshot) == "$before" ]] || { diag "something changed: $(snapshot)"; before=$(snapshot); }
+		[[ $now == "$before" ]] || { diag "something changed: $now"; before=$now; }
 	fi
 }
 E=EINVAL
@@ -151,19 +157,19 @@ t_is "$(snapshot)" "$before" "and nothing has changed"
 # --- messages
 bad_msg() # WORD MESSAGE...
 {
-	local word=$1 lines
+	local word=$1 lines now
 	shift
 	((rows++))
 	log_mark
 	msg "$@"
 	lines=$(ours)
-	if [[ $MSG == EINVAL && $(grep -c . <<< "$lines") == 1 && $lines == *"$word"* &&
-	      $(snapshot) == "$before" ]]; then
+	now=$(snapshot)
+	if [[ $MSG == EINVAL && $(lines_of "$lines") == 1 && $lines == *"$word"* && $now == "$before" ]]; then
 		pass "message refused: $*"
 	else
 		fail "message refused: $*"
 		diag "result $MSG; one line with '$word' wanted, the log has:" "$lines"
-		[[ $(snapshot) == "$before" ]] || { diag "something changed: $(snapshot)"; before=$(snapshot); }
+		[[ $now == "$before" ]] || { diag "something changed: $now"; before=$now; }
 	fi
 }
 bad_msg bogus bogus

@@ -104,8 +104,11 @@ unmirror() { dmsetup remove m; }
 st()
 {
 	local w n nargs
-	read -r -a w <<< "$(dmsetup status --noflush "${1:-m}" 2>&1)"
-	S=([line]="${w[*]}" [state]=${w[3]-} [synced]=${w[4]-} [offset]=${w[5]%%/*}
+	read -r -a w <<< "$("$TOOLS/dmq" status "${1:-m}" 2>&1)"
+	S=([line]="${w[*]}")
+	# another target, or none: every field is empty
+	[[ ${w[2]-} == qmirror ]] || w=('' '' '' '' '' '' '' '' '' '' '' '' 0)
+	S+=([state]=${w[3]-} [synced]=${w[4]-} [offset]=${w[5]%%/*}
 	   [len]=${w[5]##*/} [dirty]=${w[6]%%/*} [chunks]=${w[6]##*/} [io]=${w[7]-}
 	   [error]=${w[8]-} [serr]=${w[9]-} [terr]=${w[10]-} [inflight]=${w[11]-})
 	nargs=${w[12]-0}
@@ -118,8 +121,6 @@ st()
 }
 field() { st "${2:-m}"; echo "${S[$1]-}"; }
 
-# The state expression of a status line; %-free, for wait_st.
-st_re() { echo "^$1 "; }
 
 # wait_st REGEX [SECONDS] [NAME]: until the status (from the state on) matches
 wait_st()
@@ -139,27 +140,12 @@ t_wait() # DESC REGEX [SECONDS]
 }
 
 # msg WORD...: a message to m; MSG is ok or the errno name
-msg()
-{
-	local out
-	if out=$(dmsetup message m 0 "$@" 2>&1); then
-		MSG=ok
-		return 0
-	fi
-	case $out in
-	*"Invalid argument"*)		MSG=EINVAL ;;
-	*"Device or resource busy"*)	MSG=EBUSY ;;
-	*)				MSG=${out##*: } ;;
-	esac
-	return 1
-}
+msg() { MSG=$("$TOOLS/dmq" msg m "$@"); }
 
-events() { dmsetup info -c --noheadings -o events "${1:-m}"; }
-table_m() { dmsetup table "${1:-m}"; }
+events() { "$TOOLS/dmq" events "${1:-m}"; }
+table_m() { "$TOOLS/dmq" table "${1:-m}"; }
 
 # Counters of a leg: dm devices count every bio they are given.
-sysname() { local d; d=$(realpath "$DM/$1"); [[ $d == /dev/dm-* ]] || d=$(dm_minor_path "$1"); echo "${d##*/}"; }
-dm_minor_path() { echo "/dev/dm-$(dmsetup info -c --noheadings -o minor "$1")"; }
 declare -A SYS
 # count LEG: "read-ios read-sectors write-ios write-sectors discard-ios discard-sectors flush-ios"
 count()
@@ -191,7 +177,7 @@ t_equal() { t_ok "$1" legs_cmp "${2:-$DM/src}" "${3:-$DM/tgt}"; }
 
 # The kernel's log since the last call of log_mark
 log_mark() { LOGMARK="mark-$RANDOM-$EPOCHREALTIME"; echo "$LOGMARK" > /dev/kmsg; }
-log_new() { dmesg | sed "1,/$LOGMARK\$/d"; }
+log_new() { "$TOOLS/dmq" log "$LOGMARK"; }
 
 # bg COMMAND...: in the background; its pid in BG
 bg() { "$@" > "/tmp/bg.out" 2>&1 & BG=$!; }

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * dmq status|table NAME...	the line of each, as dmsetup prints it
+ * dmq events NAME		the event number
+ * dmq msg NAME WORD...		a message to sector 0; prints ok or the errno's name
+ * dmq log [MARK]		the kernel's log behind the line that ends with MARK
+ *
+ * What the tests ask hundreds of times, without the cost of dmsetup, which in
+ * an emulated machine is a tenth of a second a call.
+ */
+#include "common.h"
+#include <linux/dm-ioctl.h>
+
+static char buf[65536];
+
+static struct dm_ioctl *prepare(const char *name, unsigned int flags)
+{
+	struct dm_ioctl *io = (void *)buf;
+
+	memset(buf, 0, sizeof(*io));
+	io->version[0] = DM_VERSION_MAJOR;
+	io->data_size = sizeof(buf);
+	io->data_start = sizeof(*io);
+	io->flags = flags;
+	snprintf(io->name, sizeof(io->name), "%s", name);
+	return io;
+}
+
+static int show(int fd, const char *name, unsigned int flags)
+{
+	struct dm_ioctl *io = prepare(name, flags | DM_NOFLUSH_FLAG);
+	struct dm_target_spec *spec;
+	unsigned int i;
+	size_t at;
+
+	if (ioctl(fd, DM_TABLE_STATUS, io)) {
+		printf("%s: %s\n", name, errname(errno));
+		return 1;
+	}
+	at = io->data_start;
+	for (i = 0; i < io->target_count; i++) {
+		spec = (void *)(buf + at);
+		printf("%" PRIu64 " %" PRIu64 " %s %s\n", (uint64_t)spec->sector_start,
+		       (uint64_t)spec->length, spec->target_type, (char *)(spec + 1));
+		at = io->data_start + spec->next;
+	}
+	return 0;
+}
+
+static int message(int fd, const char *name, char **words, int n)
+{
+	struct dm_ioctl *io = prepare(name, 0);
+	struct dm_target_msg *msg = (void *)(buf + io->data_start);
+	char *p = msg->message;
+	int i;
+
+	msg->sector = 0;
+	for (i = 0; i < n; i++)
+		p += sprintf(p, "%s%s", i ? " " : "", words[i]);
+	p[1] = 0;
+	if (ioctl(fd, DM_TARGET_MSG, io)) {
+		printf("%s\n", errname(errno));
+		return 1;
+	}
+	printf("ok\n");
+	return 0;
+}
+
+/* Each read of /dev/kmsg is one record: "prio,seq,time,flags;text\n ..." */
+static int klog(const char *mark)
+{
+	int fd = open("/dev/kmsg", O_RDONLY | O_NONBLOCK);
+	size_t used = 0, size = 1 << 20, len;
+	char *out = malloc(size);
+	ssize_t n;
+
+	if (fd < 0 || !out)
+		die("/dev/kmsg: %s", strerror(errno));
+	while ((n = read(fd, buf, sizeof(buf) - 1)) > 0 || (n < 0 && errno == EPIPE)) {
+		char *text, *end;
+
+		if (n < 0)
+			continue;
+		buf[n] = 0;
+		text = strchr(buf, ';');
+		if (!text)
+			continue;
+		text++;
+		end = strchr(text, '\n');
+		if (end)
+			*end = 0;
+		len = strlen(text);
+		if (mark && len >= strlen(mark) && !strcmp(text + len - strlen(mark), mark)) {
+			used = 0;
+			continue;
+		}
+		if (used + len + 2 > size) {
+			size *= 2;
+			out = realloc(out, size);
+			if (!out)
+				die("out of memory");
+		}
+		used += sprintf(out + used, "%s\n", text);
+	}
+	fwrite(out, 1, used, stdout);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	int fd, i, rc = 0;
+
+	if (argc >= 2 && !strcmp(argv[1], "log"))
+		return klog(argc > 2 ? argv[2] : NULL);
+	if (argc < 3)
+		die("usage: dmq status|table|events|msg NAME [WORD...], dmq log [MARK]");
+	fd = open("/dev/mapper/control", O_RDWR);
+	if (fd < 0)
+		die("/dev/mapper/control: %s", strerror(errno));
+	if (!strcmp(argv[1], "msg"))
+		return message(fd, argv[2], argv + 3, argc - 3);
+	if (!strcmp(argv[1], "events")) {
+		struct dm_ioctl *io = prepare(argv[2], 0);
+
+		if (ioctl(fd, DM_DEV_STATUS, io))
+			die("%s: %s", argv[2], strerror(errno));
+		printf("%u\n", io->event_nr);
+		return 0;
+	}
+	for (i = 2; i < argc; i++)
+		rc |= show(fd, argv[i], !strcmp(argv[1], "table") ? DM_STATUS_TABLE_FLAG : 0);
+	return rc;
+}
