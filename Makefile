@@ -20,7 +20,7 @@ Q := $(if $(V),,@)
 JOBS ?= 2
 T ?= *
 
-.PHONY: all modules tools userspace setup modules_install install uninstall \
+.PHONY: all modules tools userspace setup modules_install install \
 	check check-all unit functional demo bench lint clean help
 
 all: modules userspace
@@ -57,12 +57,9 @@ dir_tools := tests/tools
 # The libraries' headers come with the same setup as the kernels.
 userspace tools: setup
 
-# Tool, manual page, completion, udev rule; DESTDIR and prefix go through.
+# Tool, manual page, completion, udev rule; DESTDIR and PREFIX go through.
 install: userspace
 	$(Q)$(MAKE) -C userspace install
-
-uninstall:
-	$(Q)$(MAKE) -C userspace uninstall
 
 # --- tests -----------------------------------------------------------------
 
@@ -81,6 +78,8 @@ unit: setup
 	done
 
 functional: modules userspace tools
+	$(Q)if grep -qs '^faults:' userspace/Makefile; then \
+		$(MAKE) -C userspace faults; fi
 	$(Q)tests/vm/functional --kernel $(KERNEL) --jobs $(JOBS) '$(T)'
 
 demo: all tools
@@ -105,7 +104,7 @@ help:
 	@echo 'make KERNEL=6.12      the same for 6.12;  KDIR=/path: for any headers'
 	@echo 'make modules|userspace   one half of that'
 	@echo 'make install          qmirrorctl, its manual, completion and udev rule'
-	@echo '                      (DESTDIR=, prefix=)'
+	@echo '                      (DESTDIR=, PREFIX=)'
 	@echo 'make modules_install  modules for the running kernel (or KDIR=)'
 	@echo 'make check            unit and functional tests on $(KERNEL), in VMs'
 	@echo 'make check-all        the same on 6.1 and 6.12'
