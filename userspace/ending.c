@@ -1,0 +1,608 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * mirror complete and mirror cancel: ask the target to end, wait until it is
+ * pending, load what comes next, and swap with everything suspended if, and
+ * only if, the target says `final`. All of it for N devices at once, though
+ * without --group N is 1 each time. And remove, for what is left of ours.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "qmirrorctl.h"
+
+struct end {
+	struct mirror m;
+	bool has_src;
+	struct dmdev src;
+	struct dmtable old;		/* what was there before the mirror */
+	char top[NAME_LEN];		/* --replaces, "": none */
+	uint64_t top_len;
+	bool need_final;
+	char old_source[256];		/* for the closing words */
+};
+
+struct ending_verb {
+	bool complete;
+	const char *what;
+};
+
+static const struct ending_verb completing = { true, "mirror complete" };
+static const struct ending_verb cancelling = { false, "mirror cancel" };
+
+/* ---- what is there ---- */
+
+static int name_leg(unsigned int maj, unsigned int min, void *arg)
+{
+	char *buf = arg, label[NAME_LEN];
+	size_t n = strlen(buf);
+
+	blk_label(maj, min, label, sizeof(label));
+	snprintf(buf + n, 256 - n, "%s%s", n ? ", " : "", label);
+	return 0;
+}
+
+static enum xit find_old(struct end *e)
+{
+	char *params;
+	int r;
+
+	e->has_src = mirror_src(&e->m, &e->src);
+	if (!e->has_src) {
+		params = xasprintf("%s %llu", e->m.table.source,
+				   (unsigned long long)e->m.table.source_offset);
+		dmtable_add(&e->old, 0, e->m.sectors, "linear", params);
+		free(params);
+		snprintf(e->old_source, sizeof(e->old_source), "%s",
+			 e->m.source);
+		return XIT_OK;
+	}
+	sysfs_each(e->src.major, e->src.minor, "slaves", name_leg,
+		   e->old_source);
+	r = dm_table(e->src.name, false, &e->old);
+	if (r)
+		return err_set(XIT_FAIL, ST_LOOKUP, r, e->src.name,
+			       "%s: its table cannot be read: %s",
+			       e->src.name, strerror(-r));
+	return XIT_OK;
+}
+
+static void find_top(struct end *e)
+{
+	struct job_file f;
+
+	if (job_file_read(e->m.dev.name, &f))
+		return;
+	/* a file of an earlier job of that name says nothing about this one */
+	if (e->has_src && strcmp(f.uuid, e->src.uuid) == 0)
+		strcpy(e->top, f.replaces);
+}
+
+static enum xit find_end(const char *word, struct end *e)
+{
+	enum xit x = mirror_find(word, &e->m);
+
+	if (x == XIT_OK)
+		x = find_old(e);
+	if (x == XIT_OK)
+		find_top(e);
+	return x;
+}
+
+static void end_free(struct end *e, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		dmtable_free(&e[i].old);
+	free(e);
+}
+
+/* ---- may it end? ---- */
+
+static enum xit check_manager(const char *name, const char *uuid)
+{
+	const char *who = other_manager(uuid);
+
+	if (!who || opt.force)
+		return XIT_OK;
+	return err_set(XIT_BUSY, ST_CHECK, EPERM, name,
+		       "%s belongs to %s, whose metadata still names the old disk; the next %s command or reboot would bring the old data back. Use --replaces, or cancel and exchange the volumes (lvm.rst), or --force",
+		       name, who, who);
+}
+
+static enum xit check_top(struct end *e)
+{
+	struct dmdev d;
+
+	if (dm_get(e->top, &d))
+		return err_set(XIT_NODEV, ST_LOOKUP, ENODEV, e->top,
+			       "%s, which is to be replaced, is gone", e->top);
+	if (d.suspended || d.inactive)
+		return err_set(XIT_BUSY, ST_CHECK, EBUSY, e->top,
+			       "%s, which is to be replaced, is suspended or has an inactive table",
+			       e->top);
+	return check_manager(e->top, d.uuid);
+}
+
+static enum xit check_quiet(const struct dmdev *d)
+{
+	if (d->suspended)
+		return err_set(XIT_BUSY, ST_CHECK, EBUSY, d->name,
+			       "%s is suspended; resume it first (dmsetup resume %s)",
+			       d->name, d->name);
+	if (d->inactive)
+		return err_set(XIT_BUSY, ST_CHECK, EBUSY, d->name,
+			       "%s has an inactive table: somebody is about to change it (dmsetup clear %s drops it)",
+			       d->name, d->name);
+	return XIT_OK;
+}
+
+static enum xit job_ended(const struct end *e)
+{
+	bool err = strcmp(e->m.st.error, "-") != 0;
+
+	return err_set(err ? XIT_JOB : XIT_STATE, ST_CHECK, err ? EIO : EBUSY,
+		       e->m.dev.name,
+		       "%s: the job ended (%s); type next: qmirrorctl mirror cancel %s",
+		       e->m.dev.name, err ? e->m.st.error : "cancelled",
+		       e->m.dev.name);
+}
+
+static enum xit state_error(const struct end *e, const char *advice)
+{
+	return err_set(XIT_STATE, ST_CHECK, EBUSY, e->m.dev.name,
+		       "%s is %s%s; %s", e->m.dev.name,
+		       mstate_name(e->m.st.state),
+		       e->m.st.ending == END_CANCEL ? ", being cancelled" : "",
+		       advice);
+}
+
+static enum xit check_complete_state(const struct end *e)
+{
+	switch (e->m.st.state) {
+	case MS_READY:
+	case MS_PENDING:
+		return e->m.st.ending == END_CANCEL ?
+			state_error(e, "finish that with `mirror cancel`") :
+			XIT_OK;
+	case MS_RUNNING:
+		return opt.wait ? XIT_OK :
+			state_error(e, "not ready yet: wait for it, or use --wait");
+	case MS_PAUSED:
+	case MS_STANDBY:
+		return state_error(e, "type next: qmirrorctl mirror resume NAME");
+	default:
+		return job_ended(e);
+	}
+}
+
+static enum xit check_complete(struct end *e)
+{
+	enum xit x = check_quiet(&e->m.dev);
+
+	if (x == XIT_OK)
+		x = e->top[0] ? check_top(e) :
+		    check_manager(e->m.dev.name, e->m.dev.uuid);
+	if (x != XIT_OK)
+		return x;
+	if (!opt.force && strcmp(e->m.table.sync, "full") != 0)
+		return err_set(XIT_BUSY, ST_CHECK, EPERM, e->m.dev.name,
+			       "%s was started with sync %s: the target has only what that copied; --force completes onto it all the same",
+			       e->m.dev.name, e->m.table.sync);
+	return check_complete_state(e);
+}
+
+static enum xit check_cancel(struct end *e)
+{
+	enum xit x = check_quiet(&e->m.dev);
+
+	if (x != XIT_OK || opt.force)
+		return x;
+	if (e->m.st.state == MS_PAUSED || e->m.st.state == MS_STANDBY)
+		return state_error(e, "resume it first, or use --force");
+	return XIT_OK;
+}
+
+static enum xit find_all(int argc, char **argv, struct end *e,
+			 const struct ending_verb *v)
+{
+	enum xit x = XIT_OK;
+	int i, k;
+
+	for (i = 0; i < argc && x == XIT_OK; i++) {
+		x = find_end(argv[i], &e[i]);
+		for (k = 0; k < i && x == XIT_OK; k++)
+			if (strcmp(e[k].m.dev.name, e[i].m.dev.name) == 0)
+				x = err_set(XIT_BUSY, ST_CHECK, EBUSY, argv[i],
+					    "%s is named twice", argv[i]);
+		if (x == XIT_OK)
+			x = v->complete ? check_complete(&e[i]) :
+					  check_cancel(&e[i]);
+	}
+	return x;
+}
+
+/* ---- asking ---- */
+
+/* The message that asks for the end in this state; NULL: nothing to ask. */
+static const char *request(const struct end *e, const struct ending_verb *v)
+{
+	const struct mirror_status *st = &e->m.st;
+
+	if (st->state == MS_CONCLUDED || st->state == MS_ABORTING)
+		return NULL;
+	if (v->complete)
+		return st->ending == END_COMPLETE ? NULL : "complete";
+	if (opt.force)
+		return "cancel force";
+	return st->ending == END_CANCEL ? NULL : "cancel";
+}
+
+static enum xit ask(struct end *e, size_t n, const struct ending_verb *v)
+{
+	enum xit x = XIT_OK;
+	const char *msg;
+	size_t i;
+
+	for (i = 0; i < n && x == XIT_OK; i++) {
+		msg = request(&e[i], v);
+		if (msg)
+			x = mirror_message(&e[i].m, msg);
+		if (x == XIT_OK)
+			x = mirror_refresh(&e[i].m);
+	}
+	return x;
+}
+
+/*
+ * A job that ended at once (cancel before ready, cancel force) promises
+ * nothing about the target and needs no `final`. All others must get there.
+ */
+static enum xit wait_pending(struct end *e, size_t n)
+{
+	enum xit x = XIT_OK;
+	size_t i;
+
+	for (i = 0; i < n && x == XIT_OK; i++) {
+		enum mstate s = e[i].m.st.state;
+
+		e[i].need_final = s != MS_CONCLUDED && s != MS_ABORTING;
+		if (!e[i].need_final)
+			continue;
+		x = wait_for(&e[i].m, 1, GOAL_PENDING, true);
+	}
+	return x;
+}
+
+/* ---- the plan ---- */
+
+static void target_line(const struct end *e, struct dmtable *t)
+{
+	char *params = xasprintf("%s %llu", e->m.table.target,
+				 (unsigned long long)e->m.table.target_offset);
+
+	dmtable_add(t, 0, e->m.sectors, "linear", params);
+	free(params);
+}
+
+static void plan_loads(const struct end *e, const struct ending_verb *v,
+		       struct plan *p)
+{
+	struct dmtable t = { 0 };
+	struct dmdev top;
+
+	target_line(e, &t);
+	if (!v->complete)
+		plan_load(p, e->m.dev.name, &e->old, e->m.dev.read_only);
+	else if (!e->top[0])
+		plan_load(p, e->m.dev.name, &t, e->m.dev.read_only);
+	else {
+		plan_load(p, e->top, &t, dm_get(e->top, &top) == 0 &&
+					 top.read_only);
+		plan_load(p, e->m.dev.name, &e->old, e->m.dev.read_only);
+	}
+	dmtable_free(&t);
+}
+
+/* Upper devices are suspended first and resumed last but for the swap: what
+ * is swapped first is the point of no return.
+ */
+static void plan_swap(const struct end *e, size_t n,
+		      const struct ending_verb *v, struct plan *p)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		if (v->complete && e[i].top[0])
+			plan_add(p, OP_SUSPEND, e[i].top, NULL);
+		plan_add(p, OP_SUSPEND, e[i].m.dev.name, NULL);
+	}
+	for (i = 0; i < n; i++) {
+		if (e[i].need_final)
+			plan_add(p, OP_CHECK_FINAL, e[i].m.dev.name, NULL);
+		if (v->complete && e[i].top[0])
+			plan_add(p, OP_CHECK_ALONE, e[i].m.dev.name,
+				 e[i].top);
+	}
+	for (i = 0; i < n; i++) {
+		if (v->complete && e[i].top[0])
+			plan_add(p, OP_RESUME, e[i].top, NULL);
+		plan_add(p, OP_RESUME, e[i].m.dev.name, NULL);
+	}
+	for (i = 0; i < n; i++)
+		if (e[i].has_src)
+			plan_add(p, OP_REMOVE, e[i].src.name, NULL);
+}
+
+static void plan_journal(const struct end *e, size_t n,
+			 const struct ending_verb *v, struct journal *j)
+{
+	size_t i;
+
+	j->verb = JV_END;
+	strcpy(j->what, v->what);
+	j->pid = (int)getpid();
+	j->n = n;
+	j->m = xcalloc(n, sizeof(*j->m));
+	for (i = 0; i < n; i++) {
+		struct jmember *m = &j->m[i];
+
+		strcpy(m->name, e[i].m.dev.name);
+		m->major = e[i].m.dev.major;
+		m->minor = e[i].m.dev.minor;
+		m->need_final = e[i].need_final;
+		if (e[i].has_src) {
+			strcpy(m->src, e[i].src.name);
+			strcpy(m->src_uuid, e[i].src.uuid);
+		}
+		if (v->complete)
+			strcpy(m->top, e[i].top);
+	}
+}
+
+static void make_plan(const struct end *e, size_t n,
+		      const struct ending_verb *v, struct plan *p)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		plan_loads(&e[i], v, p);
+	plan_swap(e, n, v, p);
+	plan_journal(e, n, v, &p->j);
+}
+
+static enum xit print_plan(struct end *e, size_t n,
+			   const struct ending_verb *v)
+{
+	struct plan p = { 0 };
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		const char *msg = request(&e[i], v);
+		enum mstate s = e[i].m.st.state;
+
+		if (v->complete && s == MS_RUNNING)
+			plan_add(&p, OP_WAIT, e[i].m.dev.name, "ready");
+		if (msg)
+			plan_add(&p, OP_MESSAGE, e[i].m.dev.name, msg);
+		e[i].need_final = v->complete ||
+				  (!opt.force && (s == MS_READY ||
+						  s == MS_PENDING));
+		if (e[i].need_final)
+			plan_add(&p, OP_WAIT, e[i].m.dev.name, "pending");
+	}
+	make_plan(e, n, v, &p);
+	plan_print(&p);
+	plan_free(&p);
+	return XIT_OK;
+}
+
+/* ---- doing it ---- */
+
+/* Between the request and the lock somebody may have thought otherwise. */
+static enum xit still_ours(struct end *e, size_t n, const struct ending_verb *v)
+{
+	enum ending want = v->complete ? END_COMPLETE : END_CANCEL;
+	enum xit x = XIT_OK;
+	size_t i;
+
+	for (i = 0; i < n && x == XIT_OK; i++) {
+		x = mirror_refresh(&e[i].m);
+		if (x == XIT_OK)
+			x = check_quiet(&e[i].m.dev);
+		if (x != XIT_OK || !e[i].need_final)
+			continue;
+		if (e[i].m.st.state != MS_PENDING || e[i].m.st.ending != want)
+			x = state_error(&e[i], "it has been changed meanwhile; try again");
+	}
+	return x;
+}
+
+static enum xit swap(struct end *e, size_t n, const struct ending_verb *v)
+{
+	struct plan p = { 0 };
+	enum xit x;
+	size_t i;
+
+	make_plan(e, n, v, &p);
+	x = plan_run(&p);
+	plan_free(&p);
+	for (i = 0; i < n && x == XIT_OK; i++)
+		job_file_drop(e[i].m.dev.name);
+	return x;
+}
+
+static void closing_words(const struct end *e, size_t n,
+			  const struct ending_verb *v)
+{
+	size_t i;
+
+	if (opt.json || opt.quiet)
+		return;
+	for (i = 0; i < n; i++) {
+		const char *name = e[i].top[0] && v->complete ? e[i].top :
+				   e[i].m.dev.name;
+
+		if (!v->complete)
+			printf("%s: cancelled, back on its old table\n", name);
+		else
+			printf("%s: completed, now on %s; the old source (%s) still carries the same signatures: wipe or detach it before anything scans it\n",
+			       name, e[i].m.target, e[i].old_source);
+	}
+}
+
+/*
+ * A wish to complete with everything suspended found the device used by
+ * others: the request stands, and may be tried again.
+ */
+static enum xit end_these(struct end *e, size_t n, const struct ending_verb *v)
+{
+	enum xit x = ask(e, n, v);
+
+	lock_release();
+	if (x == XIT_OK)
+		x = wait_pending(e, n);
+	if (x == XIT_OK)
+		x = lock_take(v->what, true);
+	if (x == XIT_OK)
+		x = still_ours(e, n, v);
+	if (x == XIT_OK)
+		x = swap(e, n, v);
+	if (x == XIT_OK)
+		closing_words(e, n, v);
+	return x;
+}
+
+static enum xit wait_ready(struct end *e, size_t n)
+{
+	enum xit x = XIT_OK;
+	size_t i;
+
+	for (i = 0; i < n && x == XIT_OK; i++)
+		if (e[i].m.st.state == MS_RUNNING)
+			x = wait_for(&e[i].m, 1, GOAL_READY, true);
+	return x;
+}
+
+/* One device, or all of a group. */
+static enum xit end_group(int argc, char **argv, const struct ending_verb *v)
+{
+	struct end *e = xcalloc((size_t)argc, sizeof(*e));
+	size_t n = (size_t)argc;
+	enum xit x = XIT_OK;
+
+	if (!opt.dry_run)
+		x = lock_take(v->what, true);
+	if (x == XIT_OK)
+		x = find_all(argc, argv, e, v);
+	if (x == XIT_OK && opt.dry_run) {
+		x = print_plan(e, n, v);
+		end_free(e, n);
+		return x;
+	}
+	if (x == XIT_OK && v->complete && opt.wait) {
+		lock_release();
+		x = wait_ready(e, n);
+		if (x == XIT_OK)
+			x = lock_take(v->what, true);
+	}
+	if (x == XIT_OK)
+		x = end_these(e, n, v);
+	lock_release();
+	end_free(e, n);
+	return x;
+}
+
+static enum xit end_all(int argc, char **argv, const struct ending_verb *v)
+{
+	int i, step = opt.group ? argc : 1;
+	enum xit x = XIT_OK;
+
+	for (i = 0; i < argc && x == XIT_OK; i += step)
+		x = end_group(step, argv + i, v);
+	if (x != XIT_OK || opt.dry_run)
+		return x;
+	return opt.json ? report_done(NULL, 0) : XIT_OK;
+}
+
+enum xit cmd_mirror_complete(int argc, char **argv)
+{
+	return end_all(argc, argv, &completing);
+}
+
+enum xit cmd_mirror_cancel(int argc, char **argv)
+{
+	return end_all(argc, argv, &cancelling);
+}
+
+/* ---- remove ---- */
+
+static enum xit may_remove(const struct dmdev *d)
+{
+	bool ours = strncmp(d->uuid, "QMIRROR", 7) == 0;
+	struct mirror m;
+	int r = mirror_read(d->name, &m);
+
+	if (r == 0) {
+		struct dmdev src;
+
+		if (m.st.state != MS_CONCLUDED)
+			return err_set(XIT_BUSY, ST_CHECK, EBUSY, d->name,
+				       "%s carries a mirror that is %s; end it first (mirror cancel, mirror complete)",
+				       d->name, mstate_name(m.st.state));
+		if (mirror_src(&m, &src))
+			return err_set(XIT_BUSY, ST_CHECK, EBUSY, d->name,
+				       "%s was there before its mirror; `mirror cancel %s` puts its old table back",
+				       d->name, d->name);
+		ours = true;
+	}
+	if (!ours)
+		return err_set(XIT_BUSY, ST_CHECK, EPERM, d->name,
+			       "%s is no device of qmirrorctl's; nothing was changed",
+			       d->name);
+	if (d->open_count > 0)
+		return err_set(XIT_BUSY, ST_CHECK, EBUSY, d->name,
+			       "%s is in use; nothing was changed", d->name);
+	return XIT_OK;
+}
+
+static enum xit remove_it(const struct dmdev *d)
+{
+	int r = dm_remove(d->name, false);
+
+	if (r)
+		return err_set(r == -EBUSY ? XIT_BUSY : XIT_FAIL, ST_NONE, r,
+			       d->name, "%s cannot be removed: %s", d->name,
+			       strerror(-r));
+	job_file_drop(d->name);
+	dm_settle();
+	return opt.json ? report_done(NULL, 0) : XIT_OK;
+}
+
+enum xit cmd_remove(int argc __unused_arg, char **argv)
+{
+	struct blk b;
+	enum xit x = opt.dry_run ? XIT_OK : lock_take("remove", true);
+
+	if (x == XIT_OK)
+		x = blk_find(argv[0], "NAME", &b);
+	if (x == XIT_OK && !b.is_dm)
+		x = err_set(XIT_BUSY, ST_CHECK, EPERM, b.label,
+			    "%s is no device of qmirrorctl's; nothing was changed",
+			    b.label);
+	if (x == XIT_OK)
+		x = may_remove(&b.dm);
+	if (x == XIT_OK && opt.dry_run) {
+		struct plan p = { 0 };
+
+		plan_add(&p, OP_REMOVE, b.dm.name, NULL);
+		plan_print(&p);
+		plan_free(&p);
+	} else if (x == XIT_OK) {
+		x = remove_it(&b.dm);
+	}
+	lock_release();
+	return x;
+}

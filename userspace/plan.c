@@ -1,0 +1,424 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A changing command is a list of steps. --dry-run prints the list and a run
+ * walks it, so the two cannot tell different stories. Steps come in three
+ * parts: before (libdevmapper; nothing is suspended), the critical section
+ * (group.c) and after. Whatever fails or dies on the way, recover.c puts right
+ * from the journal and from what the devices themselves say.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "qmirrorctl.h"
+
+/* a suspend that takes longer is given up, and everything undone */
+#define SUSPEND_MS	30000
+/* what the watchdog grants on top, for the wait for `final` and the resumes */
+#define GRACE_MS	20000
+
+struct op *plan_add(struct plan *p, enum op_kind kind, const char *dev,
+		    const char *text)
+{
+	struct op *op;
+
+	if (p->n == p->cap) {
+		p->cap = p->cap ? p->cap * 2 : 16;
+		p->op = reallocarray(p->op, p->cap, sizeof(*p->op));
+		if (!p->op)
+			abort();
+	}
+	op = &p->op[p->n];
+	memset(op, 0, sizeof(*op));
+	op->kind = kind;
+	snprintf(op->dev, sizeof(op->dev), "%s", dev);
+	if (text)
+		op->text = xstrdup(text);
+	if (op_is_critical(kind)) {
+		if (!p->crit_n)
+			p->crit_first = p->n;
+		p->crit_n++;
+	}
+	p->n++;
+	return op;
+}
+
+void plan_load(struct plan *p, const char *dev, const struct dmtable *t,
+	       bool read_only)
+{
+	struct op *op = plan_add(p, OP_LOAD, dev, NULL);
+
+	dmtable_copy(&op->table, t);
+	op->read_only = read_only;
+}
+
+void plan_free(struct plan *p)
+{
+	size_t i;
+
+	for (i = 0; i < p->n; i++) {
+		free(p->op[i].text);
+		dmtable_free(&p->op[i].table);
+	}
+	free(p->op);
+	journal_free(&p->j);
+	memset(p, 0, sizeof(*p));
+}
+
+bool op_is_critical(enum op_kind k)
+{
+	return k >= OP_SUSPEND;
+}
+
+/* ---- printing ---- */
+
+/* Writes params with each TABLE_DEV name as a path, or as M:m once it exists. */
+static char *expand(const char *params, bool real)
+{
+	const char *from = strchr(params, TABLE_DEV);
+	const char *to = from ? strchr(from + 1, TABLE_DEV) : NULL;
+	char name[NAME_LEN];
+	struct dmdev d;
+
+	if (!to)
+		return xstrdup(params);
+	snprintf(name, sizeof(name), "%.*s", (int)(to - from - 1), from + 1);
+	if (!real)
+		return xasprintf("%.*s/dev/mapper/%s%s", (int)(from - params),
+				 params, name, to + 1);
+	if (dm_get(name, &d))
+		return NULL;
+	return xasprintf("%.*s%u:%u%s", (int)(from - params), params, d.major,
+			 d.minor, to + 1);
+}
+
+/* The table as it would be typed, lines joined by "; ". */
+char *op_table_text(const struct op *op)
+{
+	char *text = NULL;
+	size_t size, i;
+	FILE *f = open_memstream(&text, &size);
+
+	if (!f)
+		abort();
+	for (i = 0; i < op->table.n; i++) {
+		const struct dmline *l = &op->table.line[i];
+		char *params = expand(l->params, false);
+
+		fprintf(f, "%s%llu %llu %s%s%s", i ? "; " : "",
+			(unsigned long long)l->start,
+			(unsigned long long)l->len, l->type,
+			*params ? " " : "", params);
+		free(params);
+	}
+	if (fclose(f))
+		abort();
+	return text;
+}
+
+static void print_load(const struct op *op)
+{
+	char *text = op_table_text(op);
+
+	printf("load %s%s: %s\n", op->dev,
+	       op->read_only ? " (read-only)" : "", text);
+	free(text);
+}
+
+static void print_op(const struct op *op)
+{
+	switch (op->kind) {
+	case OP_CREATE:
+	case OP_CREATE_HIDDEN:
+		printf("create %s (uuid %s)\n", op->dev, op->text);
+		break;
+	case OP_LOAD:
+		print_load(op);
+		break;
+	case OP_ACTIVATE:
+	case OP_RESUME:
+		printf("resume %s\n", op->dev);
+		break;
+	case OP_MESSAGE:
+		printf("message %s: %s\n", op->dev, op->text);
+		break;
+	case OP_WAIT:
+		printf("wait %s: until %s\n", op->dev, op->text);
+		break;
+	case OP_REMOVE:
+		printf("remove %s\n", op->dev);
+		break;
+	case OP_SUSPEND:
+		printf("suspend %s\n", op->dev);
+		break;
+	case OP_SUSPEND_NOFLUSH:
+		printf("suspend %s (noflush)\n", op->dev);
+		break;
+	case OP_CHECK_FINAL:
+		printf("check %s: status says final, else clear and resume\n",
+		       op->dev);
+		break;
+	case OP_CHECK_ALONE:
+		printf("check %s: opened by %s alone, else clear and resume\n",
+		       op->dev, op->text);
+		break;
+	}
+}
+
+void plan_print(const struct plan *p)
+{
+	size_t i;
+
+	if (opt.json) {
+		json_plan(p);
+		return;
+	}
+	for (i = 0; i < p->n; i++)
+		print_op(&p->op[i]);
+}
+
+/* ---- running ---- */
+
+#ifdef QMIRROR_FAULTS
+/*
+ * The test build: QMIRROR_FAULT=kill:K dies at the K-th point (there is one
+ * before and one after every step), fail:K lets the K-th step fail, and
+ * hang:K stops there until somebody kills us. An `n` in front (nkill:K) also
+ * does without a watchdog, so that the next run has to clean up.
+ */
+static unsigned long fault_at(const char *verb)
+{
+	const char *f = getenv("QMIRROR_FAULT");
+
+	if (!f)
+		return 0;
+	if (*f == 'n')
+		f++;
+	if (strncmp(f, verb, 4) != 0 || f[4] != ':')
+		return 0;
+	return strtoul(f + 5, NULL, 10);
+}
+
+void fault_point(void)
+{
+	static unsigned long points;
+
+	points++;
+	if (points == fault_at("kill"))
+		kill(getpid(), SIGKILL);
+	while (points == fault_at("hang"))
+		pause();
+}
+
+bool fault_fails(void)
+{
+	static unsigned long steps;
+
+	return ++steps == fault_at("fail");
+}
+#else
+void fault_point(void)
+{
+}
+
+bool fault_fails(void)
+{
+	return false;
+}
+#endif
+
+static enum xit load_failed(const struct op *op, int r)
+{
+	const char *type = op->table.n ? op->table.line[0].type : "?";
+
+	/* what the target objects to stands in the kernel log (ti->error) */
+	return err_set(XIT_FAIL, ST_LOAD, r, op->dev,
+		       "%s: the kernel refused the %s table: %s; the reason is the last device-mapper line of dmesg; everything is as it was",
+		       op->dev, type, strerror(-r));
+}
+
+static int do_load(const struct op *op)
+{
+	struct dmtable t = { 0 };
+	int r = 0;
+	size_t i;
+
+	for (i = 0; i < op->table.n; i++) {
+		const struct dmline *l = &op->table.line[i];
+		char *params = expand(l->params, true);
+
+		if (!params) {
+			r = -ENODEV;
+			break;
+		}
+		dmtable_add(&t, l->start, l->len, l->type, params);
+		free(params);
+	}
+	if (!r)
+		r = dm_load(op->dev, &t, op->read_only);
+	dmtable_free(&t);
+	return r;
+}
+
+/*
+ * An orphan of the kernel's (target I/O given up and not yet ended) may still
+ * hold what we remove: then it goes away with its last user.
+ */
+static int do_remove(const struct op *op)
+{
+	int r = dm_remove(op->dev, false);
+
+	if (r == -EBUSY) {
+		r = dm_remove(op->dev, true);
+		if (!r)
+			note("%s is still in use and goes away when its last user does",
+			     op->dev);
+	}
+	return r == -ENXIO ? 0 : r;
+}
+
+static enum xit run_op(const struct op *op)
+{
+	int r;
+
+	switch (op->kind) {
+	case OP_CREATE:
+	case OP_CREATE_HIDDEN:
+		r = dm_create(op->dev, op->text,
+			      op->kind == OP_CREATE ? 0 : DM_CREATE_HIDDEN);
+		break;
+	case OP_LOAD:
+		r = do_load(op);
+		return r ? load_failed(op, r) : XIT_OK;
+	case OP_ACTIVATE:
+		r = dm_resume(op->dev, strcmp(op->dev + strlen(op->dev) -
+			      (strlen(op->dev) > 5 ? 5 : 0), SRC_SUFFIX) ?
+			      0 : DM_CREATE_HIDDEN);
+		break;
+	case OP_MESSAGE:
+		r = dm_message(op->dev, op->text, NULL, 0);
+		break;
+	case OP_REMOVE:
+		r = do_remove(op);
+		break;
+	default:
+		return XIT_OK;
+	}
+	if (r)
+		return err_set(XIT_FAIL, op->kind == OP_ACTIVATE ? ST_RESUME :
+			       ST_LOAD, r, op->dev, "%s: cannot %s: %s",
+			       op->dev, op->kind == OP_ACTIVATE ? "resume" :
+			       op->kind == OP_MESSAGE ? op->text :
+			       op->kind == OP_REMOVE ? "remove" : "create",
+			       strerror(-r));
+	return XIT_OK;
+}
+
+static enum xit run_ops(const struct plan *p, size_t from, size_t to)
+{
+	enum xit x = XIT_OK;
+	size_t i;
+
+	for (i = from; i < to && x == XIT_OK; i++) {
+		fault_point();
+		if (fault_fails())
+			x = err_set(XIT_FAIL, ST_LOAD, EIO, p->op[i].dev,
+				    "%s: injected failure", p->op[i].dev);
+		else
+			x = run_op(&p->op[i]);
+		fault_point();
+	}
+	return x;
+}
+
+static enum xit critical_failed(const struct op *op, int r)
+{
+	switch (op->kind) {
+	case OP_CHECK_FINAL:
+		return err_set(XIT_FAIL, ST_SUSPEND, r, op->dev,
+			       "%s: the mirror did not become final while suspended; it goes on as before: look at `qmirrorctl status %s` and try again",
+			       op->dev, op->dev);
+	case OP_CHECK_ALONE:
+		return err_set(XIT_BUSY, ST_SUSPEND, EPERM, op->dev,
+			       "%s: can no longer be replaced: %s is no longer its only user; nothing was swapped and the job stays pending",
+			       op->dev, op->text);
+	case OP_RESUME:
+		return err_set(XIT_FAIL, ST_RESUME, r, op->dev,
+			       "%s: cannot resume: %s", op->dev, strerror(-r));
+	default:
+		if (r == -ETIMEDOUT)
+			return err_set(XIT_TIMEOUT, ST_SUSPEND, r, op->dev,
+				       "%s: I/O in flight did not end in time, so it could not be suspended; nothing was changed",
+				       op->dev);
+		if (r == -EINTR)
+			return err_set(XIT_FAIL, ST_SUSPEND, r, op->dev,
+				       "%s: interrupted; nothing was changed",
+				       op->dev);
+		return err_set(XIT_FAIL, ST_SUSPEND, r, op->dev,
+			       "%s: cannot suspend: %s", op->dev, strerror(-r));
+	}
+}
+
+static enum xit run_critical(const struct plan *p, int dog)
+{
+	long ms = SUSPEND_MS;
+	struct group *g;
+	size_t at = 0;
+	int r;
+
+	if (!p->crit_n)
+		return XIT_OK;
+	if (opt.timeout_ms >= 0 && opt.timeout_ms < ms)
+		ms = opt.timeout_ms ? opt.timeout_ms : 1;
+	g = group_prepare(p->op + p->crit_first, p->crit_n, &p->j);
+	watchdog_arm(dog, ms + GRACE_MS);
+	group_enter();
+	r = group_run(g, ms, &at);
+	if (r) {
+		/* nothing may be looked up or said before this is done */
+		struct rescue res;
+
+		group_rescue(g, &res);
+	}
+	group_leave();
+	watchdog_disarm(dog);
+	group_free(g);
+	return r ? critical_failed(&p->op[p->crit_first + at], r) : XIT_OK;
+}
+
+/* The same way back for a failing step as for a dead run. */
+static void undo(struct plan *p)
+{
+	struct rescue r;
+
+	if (recover_journal(&p->j, &r) == XIT_OK)
+		recover_after(&p->j, &r);
+}
+
+enum xit plan_run(struct plan *p)
+{
+	size_t after = p->crit_n ? p->crit_first + p->crit_n : p->n;
+	size_t before = p->crit_n ? p->crit_first : p->n;
+	enum xit x;
+	int dog;
+
+	x = journal_write(&p->j);
+	if (x != XIT_OK)
+		return x;
+	fault_point();
+	dog = watchdog_start();
+	x = run_ops(p, 0, before);
+	if (x == XIT_OK)
+		x = run_critical(p, dog);
+	if (x != XIT_OK)
+		undo(p);
+	else
+		x = run_ops(p, after, p->n);
+	dm_settle();
+	fault_point();
+	journal_drop();
+	watchdog_stop(dog);
+	return x;
+}

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The progress bar: on a terminal only, on stderr, redrawn in place. `ready`
+ * is a word of its own and not 100 %: a mirror that has copied everything may
+ * still have to catch up.
+ */
+#include <math.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "qmirrorctl.h"
+
+#define BAR_CELLS	20
+
+void progress_begin(struct progress *p)
+{
+	memset(p, 0, sizeof(*p));
+	p->on = isatty(STDERR_FILENO) && !opt.quiet && !opt.json;
+	p->rate = -1;
+}
+
+/* A moving average over some five seconds; unknown until the second look. */
+void rate_update(struct progress *p, struct mirror *m)
+{
+	uint64_t offset = m->st.offset << SECTOR_SHIFT;
+	int64_t now = now_ms();
+	double dt = (double)(now - p->last_ms) / 1000;
+
+	if (p->last_ms && dt < 0.2) {
+		m->rate = p->rate;
+	} else {
+		if (p->last_ms && offset >= p->last_offset) {
+			double r = (double)(offset - p->last_offset) / dt;
+			double a = 1 - exp(-dt / 5);
+
+			p->rate = p->rate < 0 ? r : p->rate + a * (r - p->rate);
+		}
+		p->last_ms = now;
+		p->last_offset = offset;
+		m->rate = p->rate;
+	}
+	m->eta = -1;
+	if (m->rate > 1 && m->st.len >= m->st.offset)
+		m->eta = (double)((m->st.len - m->st.offset) << SECTOR_SHIFT) /
+			 m->rate;
+}
+
+static void bar_text(const struct mirror *m, char *buf, size_t size)
+{
+	double part = m->st.len ? (double)m->st.offset / (double)m->st.len : 0;
+	int i, full = (int)(part * BAR_CELLS);
+	char cells[BAR_CELLS + 1], a[32], b[32], r[32], eta[32];
+
+	for (i = 0; i < BAR_CELLS; i++)
+		cells[i] = i < full ? '#' : '.';
+	cells[BAR_CELLS] = '\0';
+	if (m->eta < 0)
+		snprintf(eta, sizeof(eta), "--:--");
+	else if (m->eta < 3600)
+		snprintf(eta, sizeof(eta), "%02d:%02d", (int)m->eta / 60,
+			 (int)m->eta % 60);
+	else
+		snprintf(eta, sizeof(eta), "%.0f h", m->eta / 3600);
+	snprintf(buf, size, "%s: [%s] %5.1f %%  %s of %s  %s%s  ETA %s  %s",
+		 m->dev.name, cells, part * 100,
+		 human_size(m->st.offset << SECTOR_SHIFT, a, sizeof(a)),
+		 human_size(m->st.len << SECTOR_SHIFT, b, sizeof(b)),
+		 m->rate < 0 ? "-" : human_size((uint64_t)m->rate, r, sizeof(r)),
+		 m->rate < 0 ? "" : "/s", eta, mstate_name(m->st.state));
+}
+
+void progress_show(struct progress *p, const struct mirror *m)
+{
+	struct mirror now = *m;
+	struct winsize w;
+	char line[512];
+	int width = 80;
+
+	if (!p->on)
+		return;
+	rate_update(p, &now);
+	bar_text(&now, line, sizeof(line));
+	if (ioctl(STDERR_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_col > 10)
+		width = w.ws_col;
+	fprintf(stderr, "\r\033[2K%.*s", width - 1, line);
+	fflush(stderr);
+	p->drawn = true;
+}
+
+void progress_end(struct progress *p)
+{
+	if (p->on && p->drawn)
+		fputs("\r\033[2K", stderr);
+	p->on = p->drawn = false;
+}

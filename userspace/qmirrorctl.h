@@ -1,0 +1,480 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * qmirrorctl - what every file of the tool shares.
+ *
+ * Reading order: main.c (verbs and options as data), plan.c (a command is a
+ * list of steps; --dry-run prints the list, a run walks it), start.c and
+ * ending.c (they build plans), group.c (what happens while devices are
+ * suspended), journal.c and recover.c (what happens when we die half-way).
+ *
+ * Return convention: functions that can fail for the user return an
+ * enum xit; the first error of the run is kept by err.c and printed by main().
+ * Small helpers return 0 or -errno.
+ */
+#ifndef QMIRRORCTL_H
+#define QMIRRORCTL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/types.h>
+
+#define QM_VERSION	"1.0"
+#define SECTOR_SHIFT	9
+#define SECTOR_SIZE	512u
+#define NAME_LEN	128	/* DM_NAME_LEN */
+#define UUID_LEN	129	/* DM_UUID_LEN */
+/* dm uuids of ours: the udev rule hides the first kind from everybody */
+#define UUID_SRC	"QMIRROR-src-"
+#define UUID_HIDDEN	"QMIRROR-"
+#define UUID_PLAIN	"QMIRRORDEV-"
+#define SRC_SUFFIX	"-qsrc"
+
+#define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
+#define __printf(f, a)	__attribute__((format(printf, f, a)))
+#define __unused_arg	__attribute__((unused))
+
+/* ---- exit status and errors (err.c) ---- */
+
+enum xit {
+	XIT_OK = 0,	/* done, also when there was nothing to do */
+	XIT_FAIL = 1,
+	XIT_USAGE = 2,
+	XIT_NODEV = 3,	/* no such device */
+	XIT_BUSY = 4,	/* in use or refused */
+	XIT_STATE = 5,	/* not in this state */
+	XIT_TIMEOUT = 6,
+	XIT_JOB = 7,	/* the job ended with an error */
+};
+
+enum stage {
+	ST_NONE, ST_LOOKUP, ST_CHECK, ST_CREATE_STORE, ST_OPEN_STORE, ST_LOAD,
+	ST_SUSPEND, ST_ARM, ST_RESUME, ST_VIEW,
+};
+
+struct err {
+	enum xit xit;
+	enum stage stage;
+	int eno;		/* 0: no errno behind it */
+	char device[NAME_LEN];	/* "": none */
+	char file[256];
+	char desc[1024];
+};
+
+extern struct err the_err;
+
+enum xit err_set(enum xit xit, enum stage stage, int eno, const char *device,
+		 const char *fmt, ...) __printf(5, 6);
+void err_file(const char *file);
+void err_clear(void);
+const char *err_class(const struct err *e);
+const char *stage_name(enum stage st);
+const char *errno_name(int eno);
+void note(const char *fmt, ...) __printf(1, 2);
+void verbose(const char *fmt, ...) __printf(1, 2);
+void *xcalloc(size_t n, size_t size);
+char *xstrdup(const char *s);
+char *xasprintf(const char *fmt, ...) __printf(1, 2);
+
+/* ---- options (main.c) ---- */
+
+struct options {
+	bool json, dry_run, quiet, verbose, force, wait, group, watch;
+	bool target_is_zero, zero_detect, no_bounce;
+	long timeout_ms;	/* -1: not given */
+	const char *name, *sync, *bitmap, *copy_mode, *replaces, *goal;
+	const char *on_source_error, *on_target_error;
+	int64_t granularity, buf_size, speed;	/* bytes, -1: not given */
+};
+
+extern struct options opt;
+
+struct opt_def {
+	char key;		/* ours, unique; what verbs list */
+	const char *name;
+	const char *arg;	/* NULL: a flag */
+	const char *values;	/* words it takes, '|' between, for checks and completion */
+	const char *help;
+};
+
+struct verb {
+	const char *noun, *name;	/* noun NULL: the verb stands alone */
+	const char *args;
+	const char *opts;		/* keys of struct opt_def */
+	int min_args, max_args;		/* max -1: any number */
+	const char *complete;		/* what the completion offers: mirrors, devices, ... */
+	enum xit (*run)(int argc, char **argv);
+	const char *help;
+};
+
+extern const struct opt_def opt_table[];
+extern const struct verb verb_table[];
+
+int parse_command(int argc, char **argv, const struct verb **verb, int *first);
+void print_help(const struct verb *v, FILE *out);
+void print_completion(void);
+void print_synopsis(void);
+
+enum xit cmd_mirror_start(int argc, char **argv);
+enum xit cmd_mirror_pause(int argc, char **argv);
+enum xit cmd_mirror_resume(int argc, char **argv);
+enum xit cmd_mirror_set(int argc, char **argv);
+enum xit cmd_mirror_mark_dirty(int argc, char **argv);
+enum xit cmd_mirror_wait(int argc, char **argv);
+enum xit cmd_mirror_complete(int argc, char **argv);
+enum xit cmd_mirror_cancel(int argc, char **argv);
+enum xit cmd_status(int argc, char **argv);
+enum xit cmd_events(int argc, char **argv);
+enum xit cmd_remove(int argc, char **argv);
+enum xit cmd_recover(int argc, char **argv);
+
+/* ---- words and numbers (parse.c) ---- */
+
+struct range {
+	uint64_t start, count;	/* sectors */
+};
+
+struct ranges {
+	struct range *r;
+	size_t n;
+};
+
+enum mstate {
+	MS_RUNNING, MS_PAUSED, MS_READY, MS_STANDBY, MS_PENDING, MS_ABORTING,
+	MS_CONCLUDED,
+};
+
+enum synced { SYNCED_NO, SYNCED_YES, SYNCED_FINAL };
+enum ending { END_NONE, END_COMPLETE, END_CANCEL };
+
+struct mirror_status {
+	enum mstate state;
+	enum synced synced;
+	uint64_t offset, len;		/* sectors */
+	uint64_t dirty, chunks;
+	char io_status[12];
+	char error[96];			/* "-": none */
+	uint64_t source_errors, target_errors;
+	uint64_t in_flight;		/* sectors */
+	uint64_t speed;			/* sectors a second */
+	char copy_mode[16], on_source_error[8], on_target_error[8];
+	enum ending ending;
+	uint64_t orphans;
+};
+
+struct mirror_table {
+	char source[64], target[64];	/* as the kernel prints them: M:m */
+	uint64_t source_offset, target_offset;
+	char sync[8];
+	char copy_mode[16], on_source_error[8], on_target_error[8];
+	uint64_t granularity, speed;	/* sectors */
+};
+
+int parse_size(const char *s, uint64_t *bytes);
+int parse_aligned(const char *s, uint64_t *bytes);
+int parse_time(const char *s, long *ms);
+int parse_u64(const char *s, uint64_t *v);
+enum xit parse_bitmap(FILE *in, const char *what, uint64_t dev_sectors,
+		      struct ranges *out);
+int parse_mirror_status(const char *params, struct mirror_status *st);
+int parse_mirror_table(const char *params, struct mirror_table *t);
+bool dm_name_ok(const char *name);
+bool word_in(const char *word, const char *list);
+const char *mstate_name(enum mstate s);
+const char *human_size(uint64_t bytes, char *buf, size_t size);
+
+/* ---- libdevmapper (dm.c) ---- */
+
+struct dmdev {
+	char name[NAME_LEN], uuid[UUID_LEN];
+	unsigned int major, minor;
+	bool exists, suspended, live, inactive, read_only;
+	int open_count;
+	uint32_t event_nr;
+};
+
+struct dmline {
+	uint64_t start, len;
+	char *type, *params;
+};
+
+struct dmtable {
+	size_t n;
+	struct dmline *line;
+};
+
+#define DM_CREATE_HIDDEN	1u	/* udev keeps its scanners off */
+
+void dm_begin(void);
+void dm_end(void);
+int dm_get(const char *name, struct dmdev *d);
+int dm_get_by_devno(unsigned int major, unsigned int minor, struct dmdev *d);
+int dm_table(const char *name, bool inactive, struct dmtable *t);
+int dm_status(const char *name, struct dmtable *t);
+int dm_list(struct dmdev **list, size_t *n);
+int dm_target_version(const char *target);
+int dm_create(const char *name, const char *uuid, unsigned int flags);
+int dm_load(const char *name, const struct dmtable *t, bool read_only);
+int dm_resume(const char *name, unsigned int flags);
+int dm_clear(const char *name);
+int dm_remove(const char *name, bool deferred);
+int dm_message(const char *name, const char *msg, char *said, size_t size);
+void dm_settle(void);
+const char *dm_said(void);
+
+void dmtable_add(struct dmtable *t, uint64_t start, uint64_t len,
+		 const char *type, const char *params);
+void dmtable_copy(struct dmtable *to, const struct dmtable *from);
+void dmtable_free(struct dmtable *t);
+bool dmtable_equal(const struct dmtable *a, const struct dmtable *b);
+uint64_t dmtable_len(const struct dmtable *t);
+
+/* ---- block devices and what stands on them (legs.c, sysfs.c) ---- */
+
+struct blk {
+	char path[256];		/* as the user said it, or a node that works */
+	char label[NAME_LEN];	/* short name for messages */
+	unsigned int major, minor;
+	bool is_dm;
+	struct dmdev dm;	/* when is_dm */
+	uint64_t sectors;
+	unsigned int block_size;
+	bool read_only, dax, zoned;
+};
+
+extern const char *sysfs_root;	/* "" but in tests */
+extern const char *proc_root;
+
+int sysfs_str(unsigned int maj, unsigned int min, const char *attr, char *buf,
+	      size_t size);
+int sysfs_u64(unsigned int maj, unsigned int min, const char *attr,
+	      uint64_t *v);
+int sysfs_kname(unsigned int maj, unsigned int min, char *buf, size_t size);
+bool sysfs_is_partition(unsigned int maj, unsigned int min);
+typedef int (*sysfs_each_fn)(unsigned int maj, unsigned int min, void *arg);
+int sysfs_each(unsigned int maj, unsigned int min, const char *dir,
+	       sysfs_each_fn fn, void *arg);
+int sysfs_each_part(unsigned int maj, unsigned int min, sysfs_each_fn fn,
+		    void *arg);
+int sysfs_parent(unsigned int maj, unsigned int min, unsigned int *pmaj,
+		 unsigned int *pmin);
+int mount_of(unsigned int maj, unsigned int min, char *where, size_t size);
+int mount_source_dev(unsigned int maj, unsigned int min, unsigned int *smaj,
+		     unsigned int *smin);
+bool swap_on(unsigned int maj, unsigned int min);
+
+enum xit blk_find(const char *word, const char *role, struct blk *b);
+void blk_label(unsigned int maj, unsigned int min, char *buf, size_t size);
+unsigned int blk_block_size(unsigned int maj, unsigned int min);
+void blk_node(unsigned int maj, unsigned int min, char *buf, size_t size);
+bool blk_is_on(unsigned int maj, unsigned int min, unsigned int base_maj,
+	       unsigned int base_min);
+enum xit blk_unused(const struct blk *b, const char *role);
+enum xit blk_no_signature(const struct blk *b, const char *role);
+enum xit leg_check_target(const struct blk *src, const struct blk *tgt,
+			  bool signature);
+const char *other_manager(const char *uuid);
+
+/* ---- the journal and the lock (journal.c) ---- */
+
+enum jverb { JV_START_SLIDE, JV_START_PLAIN, JV_END };
+
+/*
+ * One device of a run. What a run did so far is never written down: it is read
+ * off the devices themselves (the type of the live table says on which side
+ * of its resume each one is), so the journal cannot lie about it.
+ */
+struct jmember {
+	char name[NAME_LEN];		/* the device users hold */
+	char src[NAME_LEN];		/* NAME-qsrc, "" when there is none */
+	char src_uuid[UUID_LEN];
+	char uuid[UUID_LEN];		/* JV_START_PLAIN: what we create */
+	unsigned int major, minor;	/* of name, 0:0 while it does not exist */
+	char top[NAME_LEN];		/* --replaces DEV at the end, "" none */
+	bool read_only;
+	bool need_final;		/* JV_END: only `final` lets it swap */
+	struct dmtable old;		/* the table to go back to */
+	struct ranges dirty;		/* sync bitmap: still to be sent */
+	bool start_bitmap;
+};
+
+struct journal {
+	enum jverb verb;
+	char what[64];			/* "mirror start", for messages */
+	int pid;
+	size_t n;
+	struct jmember *m;
+};
+
+extern const char *run_dir;
+extern int lock_fd;
+
+char *journal_encode(const struct journal *j);
+int journal_decode(const char *text, struct journal *j);
+enum xit journal_write(const struct journal *j);
+int journal_read(struct journal *j);	/* 0, -ENOENT, -EBADMSG, ... */
+void journal_drop(void);
+void journal_free(struct journal *j);
+
+enum xit lock_take(const char *verb, bool recover_first);
+void lock_release(void);
+
+/* what must outlive `mirror start` but is in no table: --replaces */
+struct job_file {
+	char uuid[UUID_LEN];	/* ties the file to one start */
+	char replaces[NAME_LEN];
+};
+
+enum xit job_file_write(const char *name, const struct job_file *f);
+int job_file_read(const char *name, struct job_file *f);
+void job_file_drop(const char *name);
+
+/* ---- steps (plan.c) and the critical section (group.c) ---- */
+
+enum op_kind {
+	/* by libdevmapper, nothing is suspended */
+	OP_CREATE, OP_CREATE_HIDDEN, OP_LOAD, OP_ACTIVATE, OP_MESSAGE,
+	OP_WAIT, OP_REMOVE,
+	/* in the critical section */
+	OP_SUSPEND, OP_SUSPEND_NOFLUSH, OP_CHECK_FINAL, OP_CHECK_ALONE,
+	OP_RESUME,
+};
+
+struct op {
+	enum op_kind kind;
+	char dev[NAME_LEN];
+	char *text;		/* uuid, message; OP_CHECK_ALONE: the one opener */
+	struct dmtable table;	/* OP_LOAD; TABLE_DEV in params: see plan.c */
+	bool read_only;
+};
+
+struct plan {
+	size_t n, cap;
+	struct op *op;
+	size_t crit_first, crit_n;	/* the critical run of ops */
+	struct journal j;
+};
+
+/* a device in the params of a table that may not exist yet: \1name\1 */
+#define TABLE_DEV	'\1'
+
+struct op *plan_add(struct plan *p, enum op_kind kind, const char *dev,
+		    const char *text);
+void plan_load(struct plan *p, const char *dev, const struct dmtable *t,
+	       bool read_only);
+char *op_table_text(const struct op *op);
+void plan_print(const struct plan *p);
+enum xit plan_run(struct plan *p);
+void plan_free(struct plan *p);
+bool op_is_critical(enum op_kind k);
+void fault_point(void);
+bool fault_fails(void);
+
+struct group;
+
+enum rescue_side { RESCUE_NOTHING, RESCUE_BACK, RESCUE_FORWARD };
+
+struct rescue {
+	enum rescue_side side;
+	bool not_final;		/* forward, but a member had to go back */
+	int eno;		/* first ioctl that did not work */
+	char device[NAME_LEN];
+};
+
+struct group *group_prepare(const struct op *op, size_t n,
+			    const struct journal *j);
+int group_run(struct group *g, long deadline_ms, size_t *failed_at);
+void group_rescue(struct group *g, struct rescue *r);
+void group_free(struct group *g);
+void group_enter(void);
+void group_leave(void);
+
+/* sleeping on the events of all dm devices; raw too, so it lives in group.c */
+int dmpoll_open(void);
+int dmpoll_arm(int fd);
+
+/* ---- recovery (recover.c) and the watchdog (watchdog.c) ---- */
+
+enum xit recover_journal(struct journal *j, struct rescue *r);
+enum xit recover_after(struct journal *j, const struct rescue *r);
+enum xit recover_if_needed(void);
+
+int watchdog_main(int argc, char **argv);
+int watchdog_start(void);
+void watchdog_arm(int fd, long deadline_ms);
+void watchdog_disarm(int fd);
+void watchdog_stop(int fd);
+
+/* ---- mirrors (mirror.c) ---- */
+
+struct mirror {
+	struct dmdev dev;
+	uint64_t sectors;	/* of the device; st.len is a progress figure */
+	struct mirror_table table;
+	struct mirror_status st;
+	char source[NAME_LEN + 16], target[NAME_LEN + 16];	/* paths to show */
+	double rate;		/* bytes a second, < 0: unknown */
+	double eta;		/* seconds, < 0: unknown */
+};
+
+enum xit mirror_find(const char *word, struct mirror *m);
+int mirror_read(const char *name, struct mirror *m);
+enum xit mirror_refresh(struct mirror *m);
+enum xit mirror_message(struct mirror *m, const char *msg);
+void plan_bitmap(struct plan *p, const char *name, const struct ranges *r);
+enum xit messages_run(struct plan *p);
+enum xit mirror_mark_dirty(const char *name, const struct ranges *r);
+int mirror_list(struct mirror **list, size_t *n);
+bool mirror_src(const struct mirror *m, struct dmdev *src);
+void devno_path(const char *devno, char *buf, size_t size);
+enum xit bitmap_load(const char *file, uint64_t dev_sectors,
+		     struct ranges *out);
+
+/* ---- waiting (wait.c) and progress (progress.c) ---- */
+
+enum goal {
+	GOAL_READY, GOAL_SYNCED, GOAL_PAUSED, GOAL_PENDING, GOAL_CONCLUDED,
+};
+
+enum verdict { V_WAIT, V_DONE, V_NEVER };
+
+enum verdict goal_verdict(enum goal goal, bool gone,
+			  const struct mirror_status *st);
+int goal_parse(const char *word, enum goal *goal);
+enum xit wait_for(struct mirror *m, size_t n, enum goal goal, bool progress);
+int64_t now_ms(void);
+int64_t deadline_ms(long timeout_ms);
+
+struct progress {
+	bool on;
+	bool drawn;
+	int64_t last_ms;
+	uint64_t last_offset;
+	double rate;
+};
+
+void progress_begin(struct progress *p);
+void progress_show(struct progress *p, const struct mirror *m);
+void progress_end(struct progress *p);
+void rate_update(struct progress *p, struct mirror *m);
+
+/* ---- output (json.c, status.c) ---- */
+
+struct orphan {
+	char device[NAME_LEN];
+	char what[128];
+};
+
+struct json_object;
+
+void json_status(const struct mirror *m, size_t n, const struct orphan *o,
+		 size_t on, bool line);
+void json_error(const struct err *e);
+void json_plan(const struct plan *p);
+struct json_object *json_mirror(const struct mirror *m);
+void json_line(struct json_object *o);
+enum xit report_done(char **names, int n);
+int orphan_list(struct orphan **list, size_t *n);
+
+#endif

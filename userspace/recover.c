@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Putting a dead or failed run right. First what cannot wait: group_rescue()
+ * lets every device go, on the side it finds them. Then, with nothing
+ * suspended any more, what is left lying about: NAME-qsrc, or the rest of the
+ * steps when the run was past the point of no return.
+ *
+ * Everything here may be done twice, and may itself be killed half-way.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "qmirrorctl.h"
+
+enum xit recover_journal(struct journal *j, struct rescue *r)
+{
+	struct group *g = group_prepare(NULL, 0, j);
+
+	group_enter();
+	group_rescue(g, r);
+	group_leave();
+	group_free(g);
+	if (r->eno)
+		return err_set(XIT_FAIL, ST_RESUME, r->eno, r->device,
+			       "%s: could not be put right: %s; try `qmirrorctl recover` again",
+			       r->device, strerror(r->eno));
+	return XIT_OK;
+}
+
+static bool is_ours(const char *name, const char *uuid)
+{
+	struct dmdev d;
+
+	return name[0] && dm_get(name, &d) == 0 && strcmp(d.uuid, uuid) == 0;
+}
+
+/* The steps after the swap that `mirror start --sync bitmap` still owes. */
+static void send_bitmap(const struct jmember *m)
+{
+	struct mirror mir;
+
+	if (!m->start_bitmap || mirror_read(m->name, &mir))
+		return;
+	if (mirror_mark_dirty(m->name, &m->dirty) == XIT_OK &&
+	    mir.st.state == MS_PAUSED)
+		dm_message(m->name, "resume", NULL, 0);
+}
+
+static void drop_src(const struct jmember *m)
+{
+	if (!is_ours(m->src, m->src_uuid))
+		return;
+	if (dm_remove(m->src, false) == -EBUSY)
+		dm_remove(m->src, true);
+}
+
+static void after_start(const struct jmember *m, bool forward)
+{
+	if (forward) {
+		send_bitmap(m);
+		return;
+	}
+	drop_src(m);
+	job_file_drop(m->name);
+}
+
+static void after_create(const struct jmember *m)
+{
+	struct dmdev d;
+
+	if (!is_ours(m->name, m->uuid) || dm_get(m->name, &d))
+		return;
+	if (d.live) {
+		send_bitmap(m);
+		return;
+	}
+	dm_remove(m->name, false);
+	job_file_drop(m->name);
+}
+
+static void after_end(const struct jmember *m)
+{
+	struct mirror mir;
+
+	/* a member that was not final any more is a mirror still */
+	if (mirror_read(m->name, &mir) == 0)
+		return;
+	drop_src(m);
+	job_file_drop(m->name);
+}
+
+enum xit recover_after(struct journal *j, const struct rescue *r)
+{
+	size_t i;
+
+	for (i = 0; i < j->n; i++) {
+		switch (j->verb) {
+		case JV_START_SLIDE:
+			after_start(&j->m[i], r->side == RESCUE_FORWARD);
+			break;
+		case JV_START_PLAIN:
+			after_create(&j->m[i]);
+			break;
+		case JV_END:
+			if (r->side == RESCUE_FORWARD)
+				after_end(&j->m[i]);
+			break;
+		}
+	}
+	dm_settle();
+	return XIT_OK;
+}
+
+static void names_of(const struct journal *j, char *buf, size_t size)
+{
+	size_t i, n = 0;
+
+	buf[0] = '\0';
+	for (i = 0; i < j->n && n < size; i++)
+		n += (size_t)snprintf(buf + n, size - n, "%s%s", i ? ", " : "",
+				      j->m[i].name);
+}
+
+/* The lock is held: whoever wrote the journal is dead. */
+enum xit recover_if_needed(void)
+{
+	struct journal j;
+	struct rescue r;
+	char names[512];
+	enum xit x;
+	int rc = journal_read(&j);
+
+	if (rc == -ENOENT)
+		return XIT_OK;
+	if (rc)
+		return err_set(XIT_FAIL, ST_CHECK, rc, NULL,
+			       "%s/journal cannot be understood (%s): look at `dmsetup info` for suspended devices, resume them, then remove the file",
+			       run_dir, strerror(-rc));
+	x = recover_journal(&j, &r);
+	if (x == XIT_OK)
+		x = recover_after(&j, &r);
+	if (x == XIT_OK) {
+		journal_drop();
+		names_of(&j, names, sizeof(names));
+		note("%s of %s had died half-way: %s", j.what, names,
+		     r.side == RESCUE_FORWARD ? "finished" : "undone");
+	}
+	journal_free(&j);
+	return x;
+}
+
+enum xit cmd_recover(int argc __unused_arg, char **argv __unused_arg)
+{
+	struct journal j;
+	enum xit x;
+	int r;
+
+	if (opt.dry_run) {
+		r = journal_read(&j);
+		if (r == 0) {
+			if (!opt.json)
+				printf("recover: %s of pid %d\n", j.what, j.pid);
+			journal_free(&j);
+		}
+		return report_done(NULL, 0);
+	}
+	x = lock_take("recover", true);
+	lock_release();
+	if (x != XIT_OK)
+		return x;
+	return report_done(NULL, 0);
+}
