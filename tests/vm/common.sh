@@ -8,7 +8,7 @@
 QMIRROR_CACHE=${QMIRROR_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/qmirror}
 
 # The kernels we know how to get, and the Debian suite each one comes from.
-rig_kernels=(6.1 6.12)
+rig_kernels=(6.1 6.12 7.2)
 
 # Speech goes to stderr: stdout belongs to the test (TAP).
 say()  { echo "rig: $*" >&2; }
@@ -20,9 +20,15 @@ kernel_suite()
 	case $1 in
 	6.1)	echo bookworm ;;
 	6.12)	echo bookworm-backports ;;
+	7.2)	echo trixie-backports ;;
 	*)	die "unknown kernel '$1' (known: ${rig_kernels[*]})" ;;
 	esac
 }
+
+# kernel_boots LABEL: whether we use the kernel itself. Of 7.2 only the headers:
+# its modpost needs a newer libc than Debian 12 has, so nothing can be linked,
+# but everything can be compiled (build-modules --compile).
+kernel_boots() { [[ $1 != 7.2 ]]; }
 
 # kernel_dir LABEL: the unpacked packages of that kernel; may not exist yet.
 kernel_dir() { echo "$QMIRROR_CACHE/kernels/$1"; }
