@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Range lock: who may touch which sectors of a mirrored device.
+ *
+ * Every holder is a node that the caller embeds, so that taking a range never
+ * allocates and never fails.  A node waits for every overlapping node that
+ * came before it and for no other; that is first come, first served, exact to
+ * the sector, and free of deadlock, because "came before" has no cycles.
+ *
+ * Nodes live in a fixed array of hashed buckets, one bucket a 1 MiB zone, so
+ * a range must not cross a multiple of BC_ZONE_SECTORS.
+ *
+ * Locks: bucket->lock only, with interrupts off; every function may be called
+ * from any context.  The callback of a granted node runs with no lock held.
+ */
+#ifndef BLOCK_COPY_RANGE_H
+#define BLOCK_COPY_RANGE_H
+
+#include <linux/rbtree.h>
+#include <linux/spinlock.h>
+#include <linux/types.h>
+#include <linux/list.h>
+
+#define BC_ZONE_SHIFT	11		/* sectors: 1 MiB */
+#define BC_ZONE_SECTORS	((sector_t)1 << BC_ZONE_SHIFT)
+#define BC_RANGE_BUCKETS_BITS	8
+
+/**
+ * struct bc_range - a range of sectors, held or waited for
+ * @rb: place in the bucket's interval tree
+ * @start: first sector
+ * @last: last sector
+ * @subtree_last: of the interval tree
+ * @list: of the nodes granted by one release
+ * @granted: called once when a queued node gets its range; any context
+ * @blockers: earlier overlapping nodes still there; 0: the range is held
+ * @waited: somebody waits for this node, or has waited
+ * @kind: the user's own, to tell nodes apart in bc_range_walk()
+ */
+struct bc_range {
+	struct rb_node rb;
+	sector_t start;
+	sector_t last;
+	sector_t subtree_last;
+	struct list_head list;
+	void (*granted)(struct bc_range *range);
+	unsigned int blockers;
+	bool waited;
+	u8 kind;
+};
+
+struct bc_range_bucket {
+	spinlock_t lock;
+	unsigned int waiting;	/* nodes with blockers != 0 */
+	struct rb_root_cached tree;
+} ____cacheline_aligned_in_smp;
+
+/* The lock itself: one per mirrored device. */
+struct bc_range_lock {
+	struct bc_range_bucket *buckets;
+};
+
+/* What to do when the range is not free. */
+enum bc_range_wait {
+	BC_RANGE_TRY,		/* nothing: the node is not inserted */
+	BC_RANGE_QUEUE,		/* wait behind the earlier ones */
+};
+
+int bc_range_lock_init(struct bc_range_lock *rl);
+void bc_range_lock_exit(struct bc_range_lock *rl);
+
+bool bc_range_acquire(struct bc_range_lock *rl, struct bc_range *range,
+		      enum bc_range_wait wait);
+void bc_range_release(struct bc_range_lock *rl, struct bc_range *range);
+void bc_range_walk(struct bc_range_lock *rl,
+		   void (*fn)(struct bc_range *range, void *data), void *data);
+
+/* The same tree without buckets or waiting, for a caller with its own lock. */
+void bc_range_tree_insert(struct rb_root_cached *tree, struct bc_range *range);
+void bc_range_tree_remove(struct rb_root_cached *tree, struct bc_range *range);
+struct bc_range *bc_range_tree_first(struct rb_root_cached *tree,
+				     sector_t start, sector_t last);
+
+#endif /* BLOCK_COPY_RANGE_H */

@@ -1,0 +1,546 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The copier: which dirty chunks are copied when.
+ *
+ * One work item per job does it all, so that nothing here needs a lock but
+ * what units.c and the bitmaps bring along.  A pass: finish what has ended,
+ * start what got its range, try again what was refused, then pick new work
+ * while there are free units and the speed limit allows.
+ *
+ * The sweep is circular (qemu-semantics M-17).  It begins behind the first MiB
+ * and takes that last, when nothing else is in flight, so that an unfinished
+ * target does not look like a file system.
+ *
+ * A chunk larger than a unit is cut into pieces.  Its bit is cleared before
+ * the first piece is read; copy.big_left counts the pieces not yet issued, and
+ * whatever goes wrong with one marks the chunk again.
+ */
+#include "unit.h"
+
+/* A refused copy tries again so soon. */
+#define RETRY_MS	2U
+
+/* Run the copier, at the latest after @delay_ms.  Any context. */
+void qm_copy_kick(struct qm_job *job, unsigned int delay_ms)
+{
+	if (delay_ms)
+		queue_delayed_work(job->copy_wq, &job->copy.work,
+				   msecs_to_jiffies(delay_ms));
+	else
+		mod_delayed_work(job->copy_wq, &job->copy.work, 0);
+}
+
+/**
+ * qm_copy_new_dirt() - wake the copier if it has nothing to do
+ * @job: the job
+ *
+ * In background mode after READY it lets writes gather for a moment (M-76).
+ * Any context.
+ */
+void qm_copy_new_dirt(struct qm_job *job)
+{
+	bool lag = READ_ONCE(job->in_background) &&
+		   READ_ONCE(job->state) == QM_READY;
+
+	/* (E) The bit before the look at idle; pairs with (E) in go_idle(). */
+	smp_mb();
+	if (READ_ONCE(job->copy.idle) && xchg(&job->copy.idle, 0))
+		qm_copy_kick(job, lag ? QM_LAG_MS : 0);
+}
+
+/* May anything be copied? */
+bool qm_copy_allowed(struct qm_job *job)
+{
+	enum qm_state state = READ_ONCE(job->state);
+
+	return (state == QM_RUNNING || state == QM_READY) &&
+	       !READ_ONCE(job->quiescing) && !READ_ONCE(job->giving_up);
+}
+
+/* The limit of "speed", from now on.  Under verb_lock. */
+void qm_copy_set_speed(struct qm_job *job)
+{
+	bc_rate_set(&job->copy.rate, job->args.speed, ktime_get_ns());
+}
+
+/*
+ * Back-off of chunks that failed under "ignore"
+ */
+
+static struct qm_backoff *find_backoff(struct qm_copy *copy,
+				       unsigned long chunk)
+{
+	unsigned int i, seen = 0;
+
+	for (i = 0; seen < copy->nr_backoff && i < QM_NR_BACKOFF; i++) {
+		if (!copy->backoff[i].ms)
+			continue;
+		if (copy->backoff[i].chunk == chunk)
+			return &copy->backoff[i];
+		seen++;
+	}
+	return NULL;
+}
+
+static struct qm_backoff *new_backoff(struct qm_copy *copy)
+{
+	unsigned int i;
+
+	for (i = 0; i < QM_NR_BACKOFF; i++)
+		if (!copy->backoff[i].ms) {
+			copy->nr_backoff++;
+			return &copy->backoff[i];
+		}
+	return NULL;
+}
+
+/**
+ * qm_copy_note_failure() - a chunk could not be copied: not again for a while
+ * @job: the job
+ * @chunk: which
+ *
+ * From the copier only.  When more chunks fail than we remember, the whole
+ * copier waits.
+ */
+void qm_copy_note_failure(struct qm_job *job, unsigned long chunk)
+{
+	struct qm_copy *copy = &job->copy;
+	struct qm_backoff *b = find_backoff(copy, chunk);
+
+	if (!b)
+		b = new_backoff(copy);
+	if (b) {
+		b->chunk = chunk;
+		b->ms = bc_backoff_next(b->ms);
+		b->until = jiffies + msecs_to_jiffies(b->ms);
+		return;
+	}
+	copy->backoff_all_ms = bc_backoff_next(copy->backoff_all_ms);
+	copy->backoff_all = jiffies + msecs_to_jiffies(copy->backoff_all_ms);
+}
+
+/* Forget the chunks that are clean by now, or all after a resume. */
+static void prune_backoff(struct qm_job *job)
+{
+	struct qm_copy *copy = &job->copy;
+	bool all = xchg(&copy->forget_backoff, 0);
+	unsigned int i;
+
+	if (all)
+		copy->backoff_all_ms = 0;
+	for (i = 0; copy->nr_backoff && i < QM_NR_BACKOFF; i++)
+		if (copy->backoff[i].ms &&
+		    (all || (time_after(jiffies, copy->backoff[i].until) &&
+			     !bc_bitmap_test(&job->dirty,
+					     copy->backoff[i].chunk)))) {
+			copy->backoff[i].ms = 0;
+			copy->nr_backoff--;
+			copy->backoff_all_ms = 0;
+		}
+}
+
+/* Not to be picked: waits, has an orphan, or a unit is after it already. */
+static bool skip_chunk(struct qm_job *job, unsigned long chunk)
+{
+	struct qm_copy *copy = &job->copy;
+	sector_t start = qm_chunk_start(job, chunk);
+	struct qm_backoff *b;
+	struct qm_unit *unit;
+
+	if (copy->nr_backoff) {
+		b = find_backoff(copy, chunk);
+		if (b && time_before(jiffies, b->until))
+			return true;
+	}
+	list_for_each_entry(unit, &copy->refused, list)
+		if (!unit->piece && start >= unit->sector &&
+		    start < unit->sector + unit->sectors)
+			return true;
+	return qm_orphan_overlaps(job, start,
+				  qm_chunk_end(job, chunk) - start);
+}
+
+/*
+ * Picking
+ */
+
+static unsigned long next_in(struct qm_job *job, unsigned long from,
+			     unsigned long end)
+{
+	unsigned long chunk = from;
+
+	for (;;) {
+		chunk = bc_bitmap_next(&job->dirty, chunk, end);
+		if (chunk >= end || !skip_chunk(job, chunk))
+			return chunk;
+		chunk++;
+	}
+}
+
+/* The next chunk of the sweep, or nr_chunks: none, or none yet. */
+static unsigned long next_chunk(struct qm_job *job)
+{
+	struct qm_copy *copy = &job->copy;
+	unsigned long head = max(1UL, (unsigned long)(BC_ZONE_SECTORS >>
+						      job->chunk_shift));
+	unsigned long none = job->nr_chunks, chunk;
+
+	head = min(head, none);
+	if (copy->swept)
+		head = 0;
+
+	copy->next = max(copy->next, head);
+	chunk = next_in(job, copy->next, none);
+	if (chunk < none)
+		return chunk;
+	chunk = next_in(job, head, min(copy->next, none));
+	if (chunk < min(copy->next, none))
+		goto wrapped;
+	if (copy->swept || next_in(job, 0, head) >= head)
+		return none;
+
+	/* Only the first MiB is left: when the others have ended. */
+	if (atomic_read(&copy->busy))
+		return none;
+	copy->swept = true;
+	return next_in(job, 0, head);
+
+wrapped:
+	/* Somebody dirties faster than we sweep: the first MiB has waited. */
+	copy->swept = true;
+	return chunk;
+}
+
+/* How much one unit may take at most: about 100 ms worth of the limit. */
+static unsigned int max_run(struct qm_job *job)
+{
+	u64 max = job->copy.pool->unit_sectors;
+
+	if (job->copy.rate.speed)
+		max = min(max, div_u64(job->copy.rate.speed, 10));
+	return max;
+}
+
+/* From one dirty chunk to a run of them, within a zone. */
+static void plan_run(struct qm_job *job, struct qm_unit *unit,
+		     unsigned long chunk)
+{
+	sector_t start = qm_chunk_start(job, chunk);
+	sector_t stop = min(round_down(start, BC_ZONE_SECTORS) +
+			    BC_ZONE_SECTORS, start + max_run(job));
+	unsigned long end = chunk + 1;
+
+	while (end < job->nr_chunks && qm_chunk_start(job, end + 1) <= stop &&
+	       bc_bitmap_test(&job->dirty, end) && !skip_chunk(job, end))
+		end++;
+	job->copy.next = end;
+	qm_unit_plan(unit, job, start, qm_chunk_end(job, end - 1) - start,
+		     false);
+}
+
+/*
+ * A chunk larger than a unit
+ */
+
+static unsigned int nr_pieces(struct qm_job *job, unsigned long chunk)
+{
+	return DIV_ROUND_UP(qm_chunk_end(job, chunk) -
+			    qm_chunk_start(job, chunk),
+			    (sector_t)job->copy.pool->unit_sectors);
+}
+
+static void begin_big(struct qm_job *job, unsigned long chunk)
+{
+	struct qm_copy *copy = &job->copy;
+
+	copy->big_chunk = chunk;
+	atomic_inc(&copy->seq);
+	WRITE_ONCE(copy->big_left, nr_pieces(job, chunk));
+	smp_mb();	/* left before clean, see qm_job_clean() */
+	bc_bitmap_clear(&job->dirty, chunk);
+	copy->next = chunk + 1;
+}
+
+/* A piece failed or may not be copied; its chunk is dirty: forget the rest. */
+void qm_unit_drop_piece(struct qm_unit *unit)
+{
+	struct qm_job *job = unit->job;
+
+	if (unit->piece &&
+	    qm_chunk(job, unit->sector) == job->copy.big_chunk) {
+		atomic_inc(&job->copy.seq);
+		WRITE_ONCE(job->copy.big_left, 0);
+	}
+}
+
+/* Pause: a chunk begun is a dirty chunk again. */
+static void drop_big(struct qm_job *job)
+{
+	sector_t start = qm_chunk_start(job, job->copy.big_chunk);
+
+	if (!job->copy.big_left)
+		return;
+	qm_mark(job, start, 1);
+	atomic_inc(&job->copy.seq);
+	WRITE_ONCE(job->copy.big_left, 0);
+}
+
+/* The next piece, the first of the first chunk last; false: not now. */
+static bool plan_piece(struct qm_job *job, struct qm_unit *unit)
+{
+	struct qm_copy *copy = &job->copy;
+	unsigned int n = nr_pieces(job, copy->big_chunk);
+	unsigned int i = n - copy->big_left;
+	unsigned int size = copy->pool->unit_sectors;
+	sector_t start = qm_chunk_start(job, copy->big_chunk);
+	sector_t end = qm_chunk_end(job, copy->big_chunk);
+
+	if (qm_orphan_overlaps(job, start, end - start)) {
+		drop_big(job);
+		return false;
+	}
+	if (copy->big_chunk == 0) {
+		if (copy->big_left == 1 && n > 1 && atomic_read(&copy->busy))
+			return false;
+		i = (i + 1) % n;
+	}
+	start += (sector_t)i * size;
+	qm_unit_plan(unit, job, start, min_t(sector_t, size, end - start),
+		     true);
+	/* The piece counts by itself now, see qm_job_clean(). */
+	WRITE_ONCE(copy->big_left, copy->big_left - 1);
+	return true;
+}
+
+/*
+ * The pass
+ */
+
+/* What the next unit is to do; false: nothing now. */
+static bool pick(struct qm_job *job, struct qm_unit *unit)
+{
+	struct qm_copy *copy = &job->copy;
+	unsigned long chunk;
+
+	if (!copy->big_left) {
+		if (copy->backoff_all_ms &&
+		    time_before(jiffies, copy->backoff_all))
+			return false;
+		chunk = next_chunk(job);
+		if (chunk >= job->nr_chunks)
+			return false;
+		if (job->args.granularity <= copy->pool->unit_sectors) {
+			plan_run(job, unit, chunk);
+			return true;
+		}
+		begin_big(job, chunk);
+	}
+	return plan_piece(job, unit);
+}
+
+static struct qm_unit *take_free(struct qm_copy *copy)
+{
+	struct qm_unit *unit = list_first_entry_or_null(&copy->free,
+							struct qm_unit, list);
+
+	if (unit)
+		list_del_init(&unit->list);
+	return unit;
+}
+
+/* Returns how long to wait for the speed limit, ns; 0: not because of it. */
+static u64 pick_work(struct qm_job *job)
+{
+	struct qm_copy *copy = &job->copy;
+	struct qm_unit *unit;
+	u64 delay;
+
+	while (qm_copy_allowed(job)) {
+		delay = bc_rate_delay(&copy->rate, ktime_get_ns());
+		if (delay)
+			return delay;
+		unit = take_free(copy);
+		if (!unit)
+			return 0;
+		if (!pick(job, unit)) {
+			list_add(&unit->list, &copy->free);
+			return 0;
+		}
+		qm_unit_try(unit);
+	}
+	return 0;
+}
+
+/* Those refused before; what may not be copied any more goes back. */
+static void try_refused(struct qm_job *job)
+{
+	struct qm_copy *copy = &job->copy;
+	struct qm_unit *unit, *next;
+	LIST_HEAD(again);
+
+	list_for_each_entry_safe(unit, next, &copy->refused, list)
+		if (unit->state == QM_UNIT_REFUSED)
+			list_move_tail(&unit->list, &again);
+
+	list_for_each_entry_safe(unit, next, &again, list) {
+		list_del_init(&unit->list);
+		if (qm_copy_allowed(job)) {
+			qm_unit_try(unit);
+			continue;
+		}
+		qm_unit_put_back(unit);
+	}
+}
+
+static bool any_refused(struct qm_copy *copy)
+{
+	struct qm_unit *unit;
+
+	list_for_each_entry(unit, &copy->refused, list)
+		if (unit->state == QM_UNIT_REFUSED)
+			return true;
+	return false;
+}
+
+/* When the first chunk may be tried again, ms; 0: none waits. */
+static unsigned int backoff_left(struct qm_job *job)
+{
+	struct qm_copy *copy = &job->copy;
+	unsigned long first = jiffies + msecs_to_jiffies(BC_BACKOFF_LAST);
+	bool any = copy->backoff_all_ms;
+	unsigned int i;
+
+	if (any)
+		first = copy->backoff_all;
+	for (i = 0; copy->nr_backoff && i < QM_NR_BACKOFF; i++)
+		if (copy->backoff[i].ms) {
+			any = true;
+			if (time_before(copy->backoff[i].until, first))
+				first = copy->backoff[i].until;
+		}
+	if (!any)
+		return 0;
+	return time_after(first, jiffies) ?
+	       jiffies_to_msecs(first - jiffies) + 1 : 1;
+}
+
+/*
+ * Nothing to do, or nothing that may be done now: sleep until new dirt, or
+ * until what waits for its time.
+ */
+static void go_idle(struct qm_job *job, u64 delay_ns)
+{
+	struct qm_copy *copy = &job->copy;
+	unsigned long dirty = bc_bitmap_count(&job->dirty);
+	unsigned int ms = 0;
+
+	WRITE_ONCE(copy->idle, 1);
+	/* (E) idle before the look for new dirt, see qm_copy_new_dirt(). */
+	smp_mb();
+	if (!qm_copy_allowed(job))
+		return;
+	if (bc_bitmap_count(&job->dirty) > dirty) {
+		qm_copy_kick(job, RETRY_MS);
+		return;
+	}
+
+	if (delay_ns)
+		ms = div_u64(delay_ns, NSEC_PER_MSEC) + 1;
+	else if (any_refused(copy))
+		ms = RETRY_MS;
+	else if (dirty)
+		ms = backoff_left(job);
+	if (ms)
+		qm_copy_kick(job, ms);
+}
+
+/* One pass. */
+void qm_copy_work(struct work_struct *work)
+{
+	struct qm_job *job = container_of(to_delayed_work(work), struct qm_job,
+					  copy.work);
+	enum qm_state state;
+	u64 delay;
+
+	WRITE_ONCE(job->copy.idle, 0);
+	qm_units_step(job);
+	qm_units_granted(job);
+	prune_backoff(job);
+	try_refused(job);
+	delay = pick_work(job);
+
+	state = READ_ONCE(job->state);
+	if (state == QM_PAUSED || state == QM_STANDBY || state >= QM_ABORTING)
+		drop_big(job);
+	go_idle(job, delay);
+
+	if (qm_job_clean(job) || state == QM_ABORTING)
+		qm_kick_state(job);
+}
+
+/*
+ * Making
+ */
+
+/* Put the units of a pool to work. */
+static void use_pool(struct qm_job *job, struct qm_pool *pool)
+{
+	unsigned int i;
+
+	job->copy.pool = pool;
+	for (i = 0; i < pool->nr; i++)
+		list_add_tail(&pool->units[i]->list, &job->copy.free);
+}
+
+/**
+ * qm_copy_init() - the copier of a new job
+ * @job: the job; args, len and chunks are known
+ *
+ * Return: 0 or -ENOMEM.  May sleep.
+ */
+int qm_copy_init(struct qm_job *job)
+{
+	struct qm_copy *copy = &job->copy;
+	struct qm_pool *pool;
+
+	INIT_DELAYED_WORK(&copy->work, qm_copy_work);
+	init_llist_head(&copy->done);
+	init_llist_head(&copy->granted);
+	INIT_LIST_HEAD(&copy->free);
+	INIT_LIST_HEAD(&copy->refused);
+
+	pool = qm_pool_create(&job->args, job->len);
+	if (IS_ERR(pool))
+		return PTR_ERR(pool);
+	use_pool(job, pool);
+	return 0;
+}
+
+/**
+ * qm_copy_set_pool() - another buf_size, from a reloaded line
+ * @job: the job, quiet, verb_lock held
+ * @pool: made for it; the job's if this succeeds
+ *
+ * Return: false when units are still out as orphans: then nothing changes.
+ */
+bool qm_copy_set_pool(struct qm_job *job, struct qm_pool *pool)
+{
+	struct qm_copy *copy = &job->copy;
+	struct qm_pool *old = copy->pool;
+	unsigned int i;
+
+	if (READ_ONCE(job->nr_orphans))
+		return false;
+	/* Units that ended or were refused find their way back to the pool. */
+	qm_copy_kick(job, 0);
+	flush_delayed_work(&copy->work);
+	cancel_delayed_work_sync(&copy->work);
+	for (i = 0; i < old->nr; i++)
+		if (old->units[i]->state != QM_UNIT_IDLE)
+			return false;
+
+	INIT_LIST_HEAD(&copy->free);
+	use_pool(job, pool);
+	qm_pool_destroy(old);
+	return true;
+}

@@ -1,0 +1,635 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Legs: what goes to the target on behalf of the guest, and how it is given
+ * up when the target neither answers nor fails.
+ *
+ * The life of a leg that can be given up.  One cmpxchg on leg->state decides
+ * who ends it, the target's completion or the giver:
+ *
+ *   IN_FLIGHT --target ends--> DONE -------> dm's clone ends, leg is freed
+ *       \
+ *        `-----giver---------> GIVEN_UP ---> dm's clone ends without us;
+ *                                            the leg is an orphan until the
+ *                                            target ends it, and is freed by
+ *                                            the later of the two
+ *
+ * While orphans exist the job holds itself and its module (orphan_ref); the
+ * work item that runs when the last one has ended drops both.
+ *
+ * Flush epochs.  since[epoch] collects the chunks written on the target.  A
+ * flush closes the epoch and opens the other one; when it is good the closed
+ * one is forgotten, when it fails both become dirty, and so do the ranges of
+ * all writes in flight (qemu-semantics M-53: QEMU forgets).  A second flush
+ * while an epoch is closed owns nothing and forgets nothing.
+ */
+#include <linux/module.h>
+#include <linux/slab.h>
+
+#include "qmirror.h"
+
+/* What a write of zeroes is made of when the target has no WRITE_ZEROES. */
+static struct bio_vec zero_bvecs[QM_UNIT_SECTORS >> (PAGE_SHIFT - SECTOR_SHIFT)];
+
+static void free_pages_of(struct qm_leg *leg)
+{
+	unsigned int i;
+
+	for (i = 0; i < leg->nr_pages; i++)
+		__free_page(leg->bvecs[i].bv_page);
+}
+
+/**
+ * qm_leg_alloc() - a leg with room for a private copy
+ * @job: the job
+ * @pages: how many pages, 0 to QM_UNIT_PAGES
+ * @gfp: GFP_NOWAIT in map
+ *
+ * Return: the leg, its bio not initialised, or NULL.
+ */
+struct qm_leg *qm_leg_alloc(struct qm_job *job, unsigned int pages, gfp_t gfp)
+{
+	struct qm_leg *leg = kmalloc(struct_size(leg, bvecs, pages),
+				     gfp | __GFP_NOWARN);
+
+	if (!leg)
+		return NULL;
+
+	leg->job = job;
+	leg->guest = NULL;
+	leg->done = NULL;
+	leg->state = QM_LEG_IDLE;
+	leg->ended = 0;
+	leg->status = BLK_STS_OK;
+	leg->owns_epoch = false;
+	leg->reserve = false;
+	leg->bio.bi_bdev = NULL;
+	INIT_LIST_HEAD(&leg->list);
+	for (leg->nr_pages = 0; leg->nr_pages < pages; leg->nr_pages++) {
+		struct bio_vec *bv = &leg->bvecs[leg->nr_pages];
+
+		bv->bv_page = alloc_page(gfp | __GFP_NOWARN);
+		if (!bv->bv_page) {
+			free_pages_of(leg);
+			kfree(leg);
+			return NULL;
+		}
+		bv->bv_len = PAGE_SIZE;
+		bv->bv_offset = 0;
+	}
+	return leg;
+}
+
+/**
+ * qm_leg_take_reserve() - the leg that is kept for want of memory
+ * @job: the job
+ *
+ * Return: the reserve, large enough for the largest write, or NULL: it is in
+ * use and io_work will run when it comes back.
+ */
+struct qm_leg *qm_leg_take_reserve(struct qm_job *job)
+{
+	struct qm_leg *leg = job->reserve;
+	unsigned int i;
+
+	if (test_and_set_bit(0, &job->reserve_busy))
+		return NULL;
+
+	leg->guest = NULL;
+	leg->done = NULL;
+	leg->state = QM_LEG_IDLE;
+	leg->ended = 0;
+	leg->status = BLK_STS_OK;
+	leg->owns_epoch = false;
+	leg->bio.bi_bdev = NULL;
+	for (i = 0; i < leg->nr_pages; i++)
+		leg->bvecs[i].bv_len = PAGE_SIZE;
+	return leg;
+}
+
+/**
+ * qm_leg_free() - free a leg, or put the reserve back
+ * @leg: neither side looks at it any more
+ */
+void qm_leg_free(struct qm_leg *leg)
+{
+	struct qm_job *job = leg->job;
+
+	if (leg->bio.bi_bdev)
+		bio_uninit(&leg->bio);
+
+	if (likely(!leg->reserve)) {
+		free_pages_of(leg);
+		kfree(leg);
+		return;
+	}
+	clear_bit_unlock(0, &job->reserve_busy);
+	queue_work(job->io_wq, &job->io_work);
+}
+
+/*
+ * The last word of the target about a leg that was given up.  Everything that
+ * touches the job is done under the lock: qm_orphan_work() takes it before it
+ * lets the job go, and qm_job_release() waits for a grace period.
+ */
+static void orphan_ended(struct qm_leg *leg)
+{
+	struct qm_job *job = leg->job;
+	unsigned long flags;
+
+	spin_lock_irqsave(&job->orphan_lock, flags);
+	leg->ended |= QM_LEG_TARGET_ENDED;
+	if (leg->ended & QM_LEG_IS_ORPHAN)
+		__qm_orphan_remove(job, &leg->range);
+	if (leg->ended & QM_LEG_GUEST_ENDED)
+		qm_leg_free(leg);
+	spin_unlock_irqrestore(&job->orphan_lock, flags);
+}
+
+/* Leave the rest to io_work, which may sleep. */
+static void defer_leg(struct qm_leg *leg)
+{
+	llist_add(&leg->work, &leg->job->leg_done);
+	queue_work(leg->job->io_wq, &leg->job->io_work);
+}
+
+static bool is_flush(const struct qm_leg *leg)
+{
+	return leg->bio.bi_opf & REQ_PREFLUSH;
+}
+
+static void target_ended(struct qm_leg *leg, blk_status_t status)
+{
+	leg->status = status;
+	/* Full barrier: the status before the state. */
+	if (unlikely(cmpxchg(&leg->state, QM_LEG_IN_FLIGHT, QM_LEG_DONE) !=
+		     QM_LEG_IN_FLIGHT)) {
+		orphan_ended(leg);
+		return;
+	}
+	if (unlikely(leg->done || (is_flush(leg) &&
+				   (status || leg->owns_epoch))))
+		defer_leg(leg);
+	else
+		bio_endio(leg->guest);
+}
+
+static void leg_end_io(struct bio *bio)
+{
+	struct qm_leg *leg = container_of(bio, struct qm_leg, bio);
+
+	/* The job must not go away under our feet, see qm_job_release(). */
+	rcu_read_lock();
+	if (unlikely(bio->bi_status == BLK_STS_NOTSUPP &&
+		     bio_op(bio) == REQ_OP_WRITE_ZEROES))
+		defer_leg(leg);
+	else
+		target_ended(leg, bio->bi_status);
+	rcu_read_unlock();
+}
+
+/**
+ * qm_leg_submit() - send a leg to the target
+ * @leg: bio initialised, @range, and @guest or @done set
+ *
+ * @guest, not yet submitted itself, waits for the leg from here on.  Any
+ * context that may submit bios.
+ */
+void qm_leg_submit(struct qm_leg *leg)
+{
+	struct qm_job *job = leg->job;
+
+	if (leg->guest)
+		bio_inc_remaining(leg->guest);
+	leg->bio.bi_end_io = leg_end_io;
+	leg->bio.bi_iter.bi_sector = job->leg[QM_TARGET].start +
+				     leg->range.start;
+	leg->started = jiffies;
+	WRITE_ONCE(leg->state, QM_LEG_IN_FLIGHT);
+	/*
+	 * (B) The state before the look at giving_up: either we see the flag
+	 * or qm_give_up() sees the leg.  Pairs with (B) there.
+	 */
+	smp_mb();
+	if (unlikely(READ_ONCE(job->giving_up))) {
+		target_ended(leg, BLK_STS_AGAIN);
+		return;
+	}
+	submit_bio_noacct(&leg->bio);
+}
+
+/**
+ * qm_leg_track() - let qm_give_up() find a leg that holds no range
+ * @leg: a flush or a discard, before it is submitted
+ */
+void qm_leg_track(struct qm_leg *leg)
+{
+	struct qm_job *job = leg->job;
+	unsigned long flags;
+
+	spin_lock_irqsave(&job->misc_lock, flags);
+	list_add_tail(&leg->list, &job->misc_legs);
+	spin_unlock_irqrestore(&job->misc_lock, flags);
+}
+
+static void untrack_leg(struct qm_leg *leg)
+{
+	struct qm_job *job = leg->job;
+	unsigned long flags;
+
+	if (list_empty_careful(&leg->list))
+		return;
+	spin_lock_irqsave(&job->misc_lock, flags);
+	list_del_init(&leg->list);
+	spin_unlock_irqrestore(&job->misc_lock, flags);
+}
+
+/**
+ * qm_leg_end() - our side is done with a leg
+ * @leg: ended or given up; not to be touched any more
+ *
+ * Return: the target's answer.  BLK_STS_AGAIN: it was given up or never sent,
+ * which is no error of the target; whoever gave it up has said so.
+ */
+blk_status_t qm_leg_end(struct qm_leg *leg)
+{
+	struct qm_job *job = leg->job;
+	blk_status_t status = leg->status;
+	unsigned long flags;
+
+	if (likely(READ_ONCE(leg->state) != QM_LEG_GIVEN_UP)) {
+		untrack_leg(leg);
+		qm_leg_free(leg);
+		return status;
+	}
+
+	spin_lock_irqsave(&job->orphan_lock, flags);
+	leg->ended |= QM_LEG_GUEST_ENDED;
+	if (leg->ended & QM_LEG_TARGET_ENDED)
+		qm_leg_free(leg);
+	spin_unlock_irqrestore(&job->orphan_lock, flags);
+	return BLK_STS_AGAIN;
+}
+
+/*
+ * Orphans
+ */
+
+/* Under orphan_lock. */
+void __qm_orphan_add(struct qm_job *job, struct bc_range *range)
+{
+	bc_range_tree_insert(&job->orphans, range);
+	WRITE_ONCE(job->nr_orphans, job->nr_orphans + 1);
+	if (!job->orphan_ref) {
+		job->orphan_ref = true;
+		kref_get(&job->ref);
+		__module_get(THIS_MODULE);
+	}
+}
+
+/* Under orphan_lock. */
+void __qm_orphan_remove(struct qm_job *job, struct bc_range *range)
+{
+	bc_range_tree_remove(&job->orphans, range);
+	WRITE_ONCE(job->nr_orphans, job->nr_orphans - 1);
+	qm_copy_kick(job, 0);
+	if (!job->nr_orphans) {
+		qm_kick_state(job);
+		queue_work(qm_wq, &job->orphan_work);
+	}
+}
+
+/* The last orphan has ended, unless there is a new one: let go. */
+void qm_orphan_work(struct work_struct *work)
+{
+	struct qm_job *job = container_of(work, struct qm_job, orphan_work);
+	bool put = false;
+
+	spin_lock_irq(&job->orphan_lock);
+	if (!job->nr_orphans && job->orphan_ref) {
+		job->orphan_ref = false;
+		put = true;
+	}
+	spin_unlock_irq(&job->orphan_lock);
+	if (put)
+		qm_job_put_orphans(job);
+}
+
+/**
+ * qm_orphan_overlaps() - does an orphan touch these sectors?
+ * @job: the job
+ * @sector: first sector of the mirror
+ * @sectors: how many, not 0
+ */
+bool qm_orphan_overlaps(struct qm_job *job, sector_t sector, sector_t sectors)
+{
+	unsigned long flags;
+	bool found;
+
+	if (likely(!READ_ONCE(job->nr_orphans)))
+		return false;
+
+	spin_lock_irqsave(&job->orphan_lock, flags);
+	found = bc_range_tree_first(&job->orphans, sector,
+				    sector + sectors - 1);
+	spin_unlock_irqrestore(&job->orphan_lock, flags);
+	return found;
+}
+
+/*
+ * Giving up
+ */
+
+struct give_up {
+	unsigned long older;	/* jiffies; 0 with !timeout */
+	bool timeout;
+	struct list_head legs;
+};
+
+/* One wins: us or target_ended(). */
+static bool take_leg(struct qm_leg *leg, struct give_up *g)
+{
+	if (READ_ONCE(leg->state) != QM_LEG_IN_FLIGHT)
+		return false;
+	if (g->timeout && time_before(jiffies, leg->started + g->older))
+		return false;
+	return cmpxchg(&leg->state, QM_LEG_IN_FLIGHT, QM_LEG_GIVEN_UP) ==
+	       QM_LEG_IN_FLIGHT;
+}
+
+/* bc_range_walk(): under the bucket lock, so the qm_io is still there. */
+static void take_leg_of_range(struct bc_range *range, void *data)
+{
+	struct qm_io *io = container_of(range, struct qm_io, range);
+	struct give_up *g = data;
+	struct qm_leg *leg;
+
+	if (range->kind != QM_RANGE_IO)
+		return;
+	leg = smp_load_acquire(&io->leg);	/* pairs with send_leg() */
+	if (leg && take_leg(leg, g))
+		list_add_tail(&leg->list, &g->legs);
+}
+
+static void give_up_leg(struct qm_leg *leg, struct give_up *g)
+{
+	struct qm_job *job = leg->job;
+	bool flush = is_flush(leg);
+	sector_t start = leg->range.start;
+	sector_t sectors = leg->range.last - start + 1;
+	enum qm_op op = flush ? QM_FLUSH :
+			bio_op(&leg->bio) == REQ_OP_DISCARD ? QM_DISCARD :
+			QM_WRITE;
+
+	/* Orphan first, then dirty: nobody may clean the chunk in between. */
+	spin_lock_irq(&job->orphan_lock);
+	if (!(leg->ended & QM_LEG_TARGET_ENDED)) {
+		leg->ended |= QM_LEG_IS_ORPHAN;
+		__qm_orphan_add(job, &leg->range);
+	}
+	spin_unlock_irq(&job->orphan_lock);
+
+	if (!flush)
+		qm_mark(job, start, sectors);
+	else if (g->timeout)
+		qm_flush_failed(job, leg->owns_epoch);
+	else if (leg->owns_epoch)
+		qm_flush_unknown(job);
+	if (g->timeout)
+		qm_job_error(job, QM_TARGET, op, -ETIMEDOUT, start);
+
+	if (leg->done)
+		leg->done(leg);
+	else
+		bio_endio(leg->guest);
+}
+
+/**
+ * qm_give_up() - stop waiting for the target
+ * @job: the job
+ * @older_than_ms: only what is in flight for that long, and as an error
+ *		   (ETIMEDOUT); 0: everything, and not as an error.  Then a bit
+ *		   of job->giving_up is set, and what comes later is not sent.
+ *
+ * Guests get the result of their source I/O, their chunks are dirty.  Not
+ * under no_bounce, where the pages are the guest's.  May sleep.
+ */
+void qm_give_up(struct qm_job *job, unsigned int older_than_ms)
+{
+	struct give_up g = {
+		.older = msecs_to_jiffies(older_than_ms),
+		.timeout = older_than_ms,
+		.legs = LIST_HEAD_INIT(g.legs),
+	};
+	struct qm_leg *leg, *next;
+
+	smp_mb();	/* (B) the flag before the look, see qm_leg_submit() */
+	bc_range_walk(&job->ranges, take_leg_of_range, &g);
+
+	spin_lock_irq(&job->misc_lock);
+	list_for_each_entry_safe(leg, next, &job->misc_legs, list)
+		if (take_leg(leg, &g))
+			list_move_tail(&leg->list, &g.legs);
+	spin_unlock_irq(&job->misc_lock);
+
+	list_for_each_entry_safe(leg, next, &g.legs, list) {
+		list_del_init(&leg->list);
+		give_up_leg(leg, &g);
+	}
+	/* Whoever waits for the reserve may wait in vain now. */
+	queue_work(job->io_wq, &job->io_work);
+}
+
+/* target_timeout: looks a few times within the time. */
+void qm_timeout_work(struct work_struct *work)
+{
+	struct qm_job *job = container_of(to_delayed_work(work), struct qm_job,
+					  timeout_work);
+	unsigned int ms = READ_ONCE(job->args.target_timeout);
+
+	if (!ms || qm_ended(job) || READ_ONCE(job->quiet))
+		return;
+	qm_give_up(job, ms);
+	qm_units_give_up(job, ms);
+	queue_delayed_work(qm_wq, &job->timeout_work,
+			   msecs_to_jiffies(clamp(ms / 8, 5U, 1000U)));
+}
+
+/*
+ * Flush epochs
+ */
+
+/**
+ * qm_since_set() - something was written on the target
+ * @job: the job
+ * @sector: first sector of the mirror
+ * @sectors: how many
+ *
+ * Called after the target has ended the write and before its range is given
+ * back: a failing flush finds it in one place or the other.
+ */
+void qm_since_set(struct qm_job *job, sector_t sector, sector_t sectors)
+{
+	struct bc_bitmap *since = &job->since[READ_ONCE(job->epoch)];
+	unsigned long chunk = qm_chunk(job, sector);
+	unsigned long last = qm_chunk(job, sector + sectors - 1);
+
+	for (; chunk <= last; chunk++)
+		bc_bitmap_set(since, chunk);
+}
+
+/**
+ * qm_flush_prepare() - a leg that flushes the target
+ * @job: the job
+ * @leg: from qm_leg_alloc() or the reserve
+ *
+ * Closes the epoch if it can; to be submitted.
+ */
+void qm_flush_prepare(struct qm_job *job, struct qm_leg *leg)
+{
+	unsigned long flags;
+
+	bio_init(&leg->bio, job->leg[QM_TARGET].bdev, NULL, 0,
+		 REQ_OP_WRITE | REQ_PREFLUSH | REQ_SYNC);
+	/* A place in the tree of orphans, of no sector that a write can have. */
+	leg->range.start = job->len;
+	leg->range.last = job->len;
+
+	spin_lock_irqsave(&job->since_lock, flags);
+	if (!job->epoch_closed) {
+		job->epoch_closed = true;
+		leg->owns_epoch = true;
+		WRITE_ONCE(job->epoch, !job->epoch);
+	}
+	spin_unlock_irqrestore(&job->since_lock, flags);
+	qm_leg_track(leg);
+}
+
+/* Forget the closed epoch and allow the next one to be closed. */
+static void reopen_epoch(struct qm_job *job)
+{
+	bc_bitmap_empty(&job->since[!job->epoch]);
+	spin_lock_irq(&job->since_lock);
+	job->epoch_closed = false;
+	spin_unlock_irq(&job->since_lock);
+}
+
+/* A flush was given up: nobody knows.  What it covered is still unflushed. */
+void qm_flush_unknown(struct qm_job *job)
+{
+	bc_bitmap_merge(&job->since[job->epoch], &job->since[!job->epoch]);
+	reopen_epoch(job);
+}
+
+/* bc_range_walk(): in flight while a flush failed. */
+static void mark_range(struct bc_range *range, void *data)
+{
+	struct qm_job *job = data;
+
+	bc_bitmap_set_range(&job->dirty, qm_chunk(job, range->start),
+			    qm_chunk(job, range->last));
+}
+
+/**
+ * qm_flush_failed() - make dirty what was written since the last good flush
+ * @job: the job
+ * @owns_epoch: the flush had closed the epoch
+ *
+ * Those in flight first: a write that has given its range back by then has set
+ * its bit before.  May sleep.
+ */
+void qm_flush_failed(struct qm_job *job, bool owns_epoch)
+{
+	bc_range_walk(&job->ranges, mark_range, job);
+	bc_bitmap_merge(&job->dirty, &job->since[0]);
+	bc_bitmap_merge(&job->dirty, &job->since[1]);
+	if (owns_epoch)
+		reopen_epoch(job);
+	qm_marked(job);
+}
+
+/* The target has no WRITE_ZEROES after all: write zeroes. */
+static void redo_as_data(struct qm_leg *leg)
+{
+	struct bio *bio = &leg->bio;
+	sector_t sectors = leg->range.last - leg->range.start + 1;
+	blk_opf_t opf = bio->bi_opf & (REQ_FUA | REQ_SYNC);
+
+	bio_uninit(bio);
+	bio_init(bio, leg->job->leg[QM_TARGET].bdev, zero_bvecs,
+		 ARRAY_SIZE(zero_bvecs), REQ_OP_WRITE | opf);
+	bio->bi_vcnt = DIV_ROUND_UP(sectors << SECTOR_SHIFT, PAGE_SIZE);
+	bio->bi_iter.bi_size = sectors << SECTOR_SHIFT;
+	bio->bi_iter.bi_sector = leg->job->leg[QM_TARGET].start +
+				 leg->range.start;
+	bio->bi_end_io = leg_end_io;
+	submit_bio_noacct(bio);
+}
+
+static void end_flush(struct qm_leg *leg)
+{
+	struct qm_job *job = leg->job;
+
+	if (leg->status == BLK_STS_AGAIN) {
+		if (leg->owns_epoch)
+			qm_flush_unknown(job);
+	} else if (leg->status) {
+		qm_flush_failed(job, leg->owns_epoch);
+		qm_job_error(job, QM_TARGET, QM_FLUSH,
+			     blk_status_to_errno(leg->status), 0);
+	} else if (leg->owns_epoch) {
+		reopen_epoch(job);
+	}
+
+	if (leg->done)
+		leg->done(leg);
+	else
+		bio_endio(leg->guest);
+}
+
+/* The part of io_work that is about legs. */
+void qm_legs_work(struct qm_job *job)
+{
+	struct qm_leg *leg, *next;
+	struct llist_node *list;
+
+	list = llist_reverse_order(llist_del_all(&job->leg_done));
+	llist_for_each_entry_safe(leg, next, list, work) {
+		if (bio_op(&leg->bio) == REQ_OP_WRITE_ZEROES)
+			redo_as_data(leg);
+		else
+			end_flush(leg);
+	}
+}
+
+/**
+ * qm_legs_init() - the reserve
+ * @job: the job
+ *
+ * Return: 0 or -ENOMEM.  May sleep (GFP_KERNEL).
+ */
+int qm_legs_init(struct qm_job *job)
+{
+	job->reserve = qm_leg_alloc(job, QM_UNIT_PAGES, GFP_KERNEL);
+	if (!job->reserve)
+		return -ENOMEM;
+	job->reserve->reserve = true;
+	return 0;
+}
+
+void qm_legs_exit(struct qm_job *job)
+{
+	if (!job->reserve)
+		return;
+	free_pages_of(job->reserve);
+	kfree(job->reserve);
+}
+
+void __init qm_legs_module_init(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(zero_bvecs); i++) {
+		zero_bvecs[i].bv_page = ZERO_PAGE(0);
+		zero_bvecs[i].bv_len = PAGE_SIZE;
+	}
+}

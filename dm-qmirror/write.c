@@ -1,0 +1,598 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Guest I/O: writes, write-zeroes, discards and flushes, from map to end_io.
+ *
+ * What a write does depends on the mode, sampled once at its start
+ * (qemu-semantics M-14):
+ *
+ *   ended             source only, nothing is tracked any more
+ *   background        source only; its chunks become dirty when it ends
+ *   write-blocking    takes its range; then, by the dirty bits
+ *			part of a dirty chunk	source only, stays dirty
+ *			part of a clean chunk	both legs, exactly its sectors
+ *			a whole chunk		both legs, is clean afterwards
+ *		     (qemu-semantics 1.8; a write to the end of the device
+ *		     covers its last chunk whole).  An error of either leg makes
+ *		     all its chunks dirty.
+ *
+ * Both legs are written in parallel and from a private copy, because the
+ * guest may change its pages meanwhile (K-16); with no_bounce from the guest's
+ * pages.  dm's clone waits for both through its own count of remaining bios,
+ * so that end_io runs once, with both results known, and without a worker.
+ *
+ * A bio goes one of these ways:
+ *
+ *   map -> start_write -> legs -> end_io
+ *   map -> queued for its range -> io_work -> start_write -> ...
+ *   ... -> no memory: parked -> io_work, with the reserve -> ...
+ */
+#include <linux/slab.h>
+
+#include "qmirror.h"
+
+#define MAP_GFP		(GFP_NOWAIT | __GFP_NOWARN)
+
+/* Of the guest's flags, those that mean something to the target. */
+#define LEG_FLAGS	(REQ_FUA | REQ_SYNC | REQ_META | REQ_PRIO | \
+			 REQ_IDLE | REQ_NOUNMAP)
+
+static struct bio *bio_of(struct qm_io *io)
+{
+	return dm_bio_from_per_bio_data(io, sizeof(*io));
+}
+
+static void remap_to_source(struct qm_job *job, struct qm_io *io,
+			    struct bio *bio)
+{
+	bio_set_dev(bio, job->leg[QM_SOURCE].bdev);
+	bio->bi_iter.bi_sector = job->leg[QM_SOURCE].start + io->sector;
+}
+
+/*
+ * Wait for memory: io_work tries again, with the reserve.  Parked once more
+ * by io_work itself, a bio waits until the reserve comes back, which queues
+ * io_work again (qm_leg_free(), qm_give_up()).
+ */
+static int park(struct qm_job *job, struct qm_io *io, bool parked)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&job->park_lock, flags);
+	list_add_tail(&io->parked, &job->parked);
+	spin_unlock_irqrestore(&job->park_lock, flags);
+	if (!parked)
+		queue_work(job->io_wq, &job->io_work);
+	return DM_MAPIO_SUBMITTED;
+}
+
+/*
+ * A leg in io_work: plain memory, or the reserve.  *wait: neither, but the
+ * reserve will come back.  NULL without *wait: not in bounded time.
+ */
+static struct qm_leg *get_leg(struct qm_job *job, unsigned int pages,
+			      bool parked, bool *wait)
+{
+	struct qm_leg *leg = qm_leg_alloc(job, pages, MAP_GFP);
+
+	*wait = false;
+	if (likely(leg))
+		return leg;
+	*wait = true;
+	if (!parked)
+		return NULL;
+	leg = qm_leg_take_reserve(job);
+	if (!leg && READ_ONCE(job->reserve->state) == QM_LEG_GIVEN_UP)
+		*wait = false;
+	return leg;
+}
+
+/* Which part of a write goes to the target: the table at the head. */
+static void plan_target(struct qm_job *job, struct qm_io *io)
+{
+	sector_t start = io->sector, end = start + io->sectors;
+	unsigned long first = qm_chunk(job, start);
+	unsigned long last = qm_chunk(job, end - 1);
+
+	io->target_sector = start;
+	io->target_sectors = 0;
+
+	if (unlikely(READ_ONCE(job->giving_up) || READ_ONCE(job->nr_orphans))) {
+		sector_t from = qm_chunk_start(job, first);
+
+		if (READ_ONCE(job->giving_up) ||
+		    READ_ONCE(job->nr_orphans) >= QM_MAX_ORPHANS ||
+		    qm_orphan_overlaps(job, from,
+				       qm_chunk_end(job, last) - from)) {
+			io->remark = true;
+			return;
+		}
+	}
+
+	if ((start > qm_chunk_start(job, first) ||
+	     end < qm_chunk_end(job, first)) &&
+	    bc_bitmap_test(&job->dirty, first))
+		start = min(end, qm_chunk_end(job, first));
+	if (last > first && end < qm_chunk_end(job, last) &&
+	    bc_bitmap_test(&job->dirty, last))
+		end = qm_chunk_start(job, last);
+
+	io->target_sector = start;
+	io->target_sectors = end > start ? end - start : 0;
+}
+
+/*
+ * The chunks that the target's part covers whole are clean from here on; if
+ * either leg fails they become dirty again before the range is given back.
+ */
+static void clean_whole_chunks(struct qm_job *job, const struct qm_io *io)
+{
+	sector_t end = io->target_sector + io->target_sectors;
+	unsigned long chunk = qm_chunk(job, io->target_sector);
+
+	if (io->target_sector > qm_chunk_start(job, chunk))
+		chunk++;
+	for (; chunk < job->nr_chunks && qm_chunk_end(job, chunk) <= end;
+	     chunk++)
+		if (bc_bitmap_test(&job->dirty, chunk))
+			bc_bitmap_clear(&job->dirty, chunk);
+}
+
+/* Before anything is sent: a chunk of zeroes is no longer one for sure. */
+static void note_sent(struct qm_job *job, sector_t sector, sector_t sectors)
+{
+	if (unlikely(job->track_sent))
+		bc_bitmap_set_range(&job->sent, qm_chunk(job, sector),
+				    qm_chunk(job, sector + sectors - 1));
+}
+
+static bool all_zero(const struct qm_leg *leg, unsigned int bytes)
+{
+	unsigned int i, n;
+
+	for (i = 0; bytes; i++, bytes -= n) {
+		n = min_t(unsigned int, bytes, PAGE_SIZE);
+		if (memchr_inv(page_address(leg->bvecs[i].bv_page), 0, n))
+			return false;
+	}
+	return true;
+}
+
+/* Make the private copy and let the source be written from it, too. */
+static void fill_leg(struct qm_job *job, struct qm_io *io, struct qm_leg *leg,
+		     struct bio *bio)
+{
+	unsigned int bytes = bio->bi_iter.bi_size;
+	unsigned int pages = DIV_ROUND_UP(bytes, PAGE_SIZE);
+	blk_opf_t flags = bio->bi_opf & LEG_FLAGS;
+
+	bio_init(&leg->bio, job->leg[QM_TARGET].bdev, leg->bvecs, pages,
+		 REQ_OP_WRITE | flags);
+	leg->bio.bi_vcnt = pages;
+	leg->bvecs[pages - 1].bv_len = bytes - (pages - 1) * PAGE_SIZE;
+	leg->bio.bi_iter.bi_size = bytes;
+	bio_copy_data(&leg->bio, bio);
+
+	bio->bi_io_vec = leg->bvecs;
+	bio->bi_iter.bi_idx = 0;
+	bio->bi_iter.bi_bvec_done = 0;
+
+	if (unlikely(READ_ONCE(job->args.zero_detect)) &&
+	    bdev_write_zeroes_sectors(job->leg[QM_TARGET].bdev) &&
+	    all_zero(leg, bytes)) {
+		/* Without REQ_NOUNMAP: the target may free the space. */
+		leg->bio.bi_opf = REQ_OP_WRITE_ZEROES | (flags & ~REQ_NOUNMAP);
+		leg->bio.bi_io_vec = NULL;
+		leg->bio.bi_vcnt = 0;
+	} else if (io->target_sector > io->sector) {
+		bio_advance(&leg->bio, (io->target_sector - io->sector) <<
+			    SECTOR_SHIFT);
+	}
+}
+
+/* Submit the target's half and make it visible to qm_give_up(). */
+static void send_leg(struct qm_job *job, struct qm_io *io, struct qm_leg *leg,
+		     struct bio *bio)
+{
+	leg->bio.bi_iter.bi_size = io->target_sectors << SECTOR_SHIFT;
+	leg->bio.bi_ioprio = bio->bi_ioprio;
+	leg->guest = bio;
+	leg->range.start = io->target_sector;
+	leg->range.last = io->target_sector + io->target_sectors - 1;
+	this_cpu_add(job->stats->active_started, io->target_sectors);
+	/* Pairs with take_leg_of_range(). */
+	smp_store_release(&io->leg, leg);
+	qm_leg_submit(leg);
+}
+
+/* no_bounce: the target's answer. */
+static void bare_end_io(struct bio *tbio)
+{
+	struct qm_io *io = container_of(tbio, struct qm_io, bio);
+
+	io->status = tbio->bi_status;
+	bio_uninit(tbio);
+	bio_endio(bio_of(io));
+}
+
+/* Both legs from the guest's pages: no allocation, and no giving up. */
+static void send_bare(struct qm_job *job, struct qm_io *io, struct bio *bio)
+{
+	struct bio *tbio = &io->bio;
+
+	if (unlikely(bio_init_clone(job->leg[QM_TARGET].bdev, tbio, bio,
+				    MAP_GFP))) {
+		io->target_sectors = 0;
+		io->remark = true;
+		return;
+	}
+	if (io->target_sector > io->sector)
+		bio_advance(tbio, (io->target_sector - io->sector) <<
+			    SECTOR_SHIFT);
+	tbio->bi_iter.bi_size = io->target_sectors << SECTOR_SHIFT;
+	tbio->bi_iter.bi_sector = job->leg[QM_TARGET].start + io->target_sector;
+	tbio->bi_end_io = bare_end_io;
+	io->bare = true;
+	this_cpu_add(job->stats->active_started, io->target_sectors);
+	bio_inc_remaining(bio);
+	submit_bio_noacct(tbio);
+}
+
+/*
+ * A write that holds its range.  Returns what map returns; DM_MAPIO_REMAPPED:
+ * the caller submits @bio, whose sector is already the source's.
+ */
+static int start_write(struct qm_job *job, struct qm_io *io, struct bio *bio,
+		       bool parked)
+{
+	bool zeroes = bio_op(bio) == REQ_OP_WRITE_ZEROES;
+	struct qm_leg *leg;
+	bool wait;
+
+	plan_target(job, io);
+	if (!io->target_sectors)
+		return DM_MAPIO_REMAPPED;
+
+	if (!zeroes && READ_ONCE(job->args.no_bounce)) {
+		clean_whole_chunks(job, io);
+		note_sent(job, io->target_sector, io->target_sectors);
+		send_bare(job, io, bio);
+		return DM_MAPIO_REMAPPED;
+	}
+
+	leg = get_leg(job, zeroes ? 0 : DIV_ROUND_UP(bio->bi_iter.bi_size,
+						     PAGE_SIZE), parked, &wait);
+	if (unlikely(!leg)) {
+		if (wait)
+			return park(job, io, parked);
+		/* No memory, and the reserve hangs in the target. */
+		io->target_sectors = 0;
+		io->remark = true;
+		qm_mark(job, io->sector, io->sectors);
+		qm_job_error(job, QM_TARGET, QM_WRITE, -ENOMEM, io->sector);
+		return DM_MAPIO_REMAPPED;
+	}
+
+	if (zeroes)
+		bio_init(&leg->bio, job->leg[QM_TARGET].bdev, NULL, 0,
+			 REQ_OP_WRITE_ZEROES | (bio->bi_opf & LEG_FLAGS));
+	else
+		fill_leg(job, io, leg, bio);
+	clean_whole_chunks(job, io);
+	note_sent(job, io->target_sector, io->target_sectors);
+	send_leg(job, io, leg, bio);
+	return DM_MAPIO_REMAPPED;
+}
+
+/* bc_range_release() of somebody else: any context, so leave it to io_work. */
+static void write_granted(struct bc_range *range)
+{
+	struct qm_io *io = container_of(range, struct qm_io, range);
+	struct qm_job *job = io->job;
+
+	llist_add(&io->granted, &job->granted);
+	queue_work(job->io_wq, &job->io_work);
+}
+
+static int map_mirrored(struct qm_job *job, struct qm_io *io, struct bio *bio,
+			bool nowait)
+{
+	io->range.start = io->sector;
+	io->range.last = io->sector + io->sectors - 1;
+	io->range.kind = QM_RANGE_IO;
+	io->range.granted = write_granted;
+	io->job = job;
+	io->leg = NULL;
+	io->bare = false;
+	io->remark = false;
+
+	if (likely(bc_range_acquire(&job->ranges, &io->range,
+				    nowait ? BC_RANGE_TRY : BC_RANGE_QUEUE))) {
+		io->kind = QM_IO_MIRRORED;
+		return start_write(job, io, bio, false);
+	}
+	if (nowait) {
+		/* Before a leg is touched: kind is still QM_IO_PASS. */
+		bio_wouldblock_error(bio);
+		return DM_MAPIO_SUBMITTED;
+	}
+	return DM_MAPIO_SUBMITTED;
+}
+
+/*
+ * Advisory on the target, and never an error of the guest's: without memory,
+ * without discard or with an orphan in the way the target is left alone.
+ */
+static void discard_target(struct qm_job *job, struct qm_io *io,
+			   struct bio *bio)
+{
+	struct block_device *target = job->leg[QM_TARGET].bdev;
+	struct qm_leg *leg;
+
+	if (!bdev_max_discard_sectors(target) || READ_ONCE(job->giving_up) ||
+	    READ_ONCE(job->nr_orphans) >= QM_MAX_ORPHANS ||
+	    qm_orphan_overlaps(job, io->sector, io->sectors))
+		return;
+	leg = qm_leg_alloc(job, 0, MAP_GFP);
+	if (!leg)
+		return;
+
+	note_sent(job, io->sector, io->sectors);
+	bio_init(&leg->bio, target, NULL, 0,
+		 REQ_OP_DISCARD | (bio->bi_opf & REQ_SYNC));
+	leg->bio.bi_iter.bi_size = io->sectors << SECTOR_SHIFT;
+	leg->guest = bio;
+	leg->range.start = io->sector;
+	leg->range.last = io->sector + io->sectors - 1;
+	io->leg = leg;
+	qm_leg_track(leg);
+	qm_leg_submit(leg);
+}
+
+static int map_discard(struct qm_job *job, struct qm_io *io, struct bio *bio)
+{
+	io->leg = NULL;
+	atomic_inc(&job->discards);
+	/* (C) The count before the look at the request; pairs with (C) in job.c. */
+	smp_mb__after_atomic();
+	if (READ_ONCE(job->ending)) {
+		if (atomic_dec_and_test(&job->discards))
+			qm_kick_state(job);
+		bio_endio(bio);
+		return DM_MAPIO_SUBMITTED;
+	}
+	io->kind = QM_IO_DISCARD;
+	discard_target(job, io, bio);
+	return DM_MAPIO_REMAPPED;
+}
+
+static int start_flush(struct qm_job *job, struct qm_io *io, struct bio *bio,
+		       bool parked)
+{
+	struct qm_leg *leg;
+	bool wait;
+
+	if (READ_ONCE(job->giving_up) ||
+	    READ_ONCE(job->nr_orphans) >= QM_MAX_ORPHANS)
+		return DM_MAPIO_REMAPPED;
+
+	leg = get_leg(job, 0, parked, &wait);
+	if (unlikely(!leg)) {
+		if (wait)
+			return park(job, io, parked);
+		return DM_MAPIO_REMAPPED;	/* still unflushed, as before */
+	}
+	qm_flush_prepare(job, leg);
+	leg->guest = bio;
+	io->leg = leg;
+	qm_leg_submit(leg);
+	return DM_MAPIO_REMAPPED;
+}
+
+/* Cut a bio at the next zone, so that its range fits into one bucket. */
+static void limit_to_zone(struct qm_io *io, struct bio *bio)
+{
+	unsigned int room = BC_ZONE_SECTORS -
+			    (io->sector & (BC_ZONE_SECTORS - 1));
+
+	if (unlikely(io->sectors > room)) {
+		dm_accept_partial_bio(bio, room);
+		io->sectors = room;
+	}
+}
+
+static int map_write(struct qm_job *job, struct bio *bio, sector_t sector)
+{
+	struct qm_io *io = dm_per_bio_data(bio, sizeof(*io));
+	bool nowait = bio->bi_opf & REQ_NOWAIT;
+
+	io->kind = QM_IO_PASS;
+	io->sector = sector;
+	io->sectors = bio_sectors(bio);
+	remap_to_source(job, io, bio);
+	/*
+	 * A leg may not answer AGAIN once the other, or a part of it, was
+	 * written; and nobody would poll the target's half.
+	 */
+	bio->bi_opf &= ~REQ_NOWAIT;
+	bio_clear_polled(bio);
+
+	if (unlikely(qm_ended(job)))
+		return DM_MAPIO_REMAPPED;
+	if (unlikely(bio_op(bio) == REQ_OP_DISCARD &&
+		     READ_ONCE(job->ending))) {
+		bio_endio(bio);
+		return DM_MAPIO_SUBMITTED;
+	}
+
+	if (percpu_ref_tryget_live(&job->background)) {
+		if (unlikely(!io->sectors))	/* flush: the source only, M-50 */
+			percpu_ref_put(&job->background);
+		else
+			io->kind = QM_IO_BACKGROUND;
+		return DM_MAPIO_REMAPPED;
+	}
+
+	if (unlikely(!io->sectors)) {
+		io->kind = QM_IO_FLUSH;
+		io->leg = NULL;
+		return start_flush(job, io, bio, false);
+	}
+	if (unlikely(bio_op(bio) == REQ_OP_DISCARD))
+		return map_discard(job, io, bio);
+
+	limit_to_zone(io, bio);
+	return map_mirrored(job, io, bio, nowait);
+}
+
+/**
+ * qm_map() - dm's map: reads go to the source, writes where they must
+ * @ti: the target
+ * @bio: dm's clone
+ */
+int qm_map(struct dm_target *ti, struct bio *bio)
+{
+	struct qm_job *job = ((struct qm_target *)ti->private)->job;
+
+	if (bio_op(bio) == REQ_OP_READ) {
+		bio_set_dev(bio, job->leg[QM_SOURCE].bdev);
+		bio->bi_iter.bi_sector += job->leg[QM_SOURCE].start;
+		return DM_MAPIO_REMAPPED;
+	}
+	return map_write(job, bio, bio->bi_iter.bi_sector);
+}
+
+/*
+ * The other end
+ */
+
+static void end_background(struct qm_job *job, struct qm_io *io)
+{
+	/* After the source's write, before the guest hears of it; invariant 2. */
+	qm_mark(job, io->sector, io->sectors);
+	percpu_ref_put(&job->background);
+}
+
+static void end_mirrored(struct qm_job *job, struct qm_io *io,
+			 blk_status_t source)
+{
+	blk_status_t target = BLK_STS_OK;
+	bool bad = source || io->remark;
+
+	if (io->target_sectors) {
+		if (io->bare)
+			target = io->status;
+		else if (likely(READ_ONCE(io->leg->state) == QM_LEG_DONE))
+			target = io->leg->status;
+		else
+			target = BLK_STS_AGAIN;	/* given up */
+		this_cpu_add(job->stats->active_ended, io->target_sectors);
+		if (likely(!target)) {
+			this_cpu_add(job->stats->active_mirrored,
+				     io->target_sectors);
+			qm_since_set(job, io->target_sector,
+				     io->target_sectors);
+		}
+	}
+
+	if (unlikely(bad || target)) {
+		qm_mark(job, io->sector, io->sectors);
+		if (target && target != BLK_STS_AGAIN)
+			qm_job_error(job, QM_TARGET, QM_WRITE,
+				     blk_status_to_errno(target), io->sector);
+	}
+	bc_range_release(&job->ranges, &io->range);
+	/* Only now: qm_give_up() finds the leg through the range. */
+	if (io->target_sectors && !io->bare)
+		qm_leg_end(io->leg);
+}
+
+static void end_discard(struct qm_job *job, struct qm_io *io)
+{
+	blk_status_t target = io->leg ? qm_leg_end(io->leg) : BLK_STS_OK;
+
+	qm_mark(job, io->sector, io->sectors);
+	if (target && target != BLK_STS_NOTSUPP && target != BLK_STS_AGAIN)
+		qm_job_error(job, QM_TARGET, QM_DISCARD,
+			     blk_status_to_errno(target), io->sector);
+	if (atomic_dec_and_test(&job->discards))
+		qm_kick_state(job);
+}
+
+/**
+ * qm_end_io() - dm's end_io: both legs of a write have ended or were given up
+ * @ti: the target
+ * @bio: dm's clone
+ * @error: the source's answer, which is the guest's, whatever the target said
+ */
+int qm_end_io(struct dm_target *ti, struct bio *bio, blk_status_t *error)
+{
+	struct qm_job *job;
+	struct qm_io *io;
+
+	if (bio_op(bio) == REQ_OP_READ)
+		return DM_ENDIO_DONE;
+
+	job = ((struct qm_target *)ti->private)->job;
+	io = dm_per_bio_data(bio, sizeof(*io));
+	switch (io->kind) {
+	case QM_IO_BACKGROUND:
+		end_background(job, io);
+		break;
+	case QM_IO_MIRRORED:
+		end_mirrored(job, io, *error);
+		break;
+	case QM_IO_DISCARD:
+		end_discard(job, io);
+		break;
+	case QM_IO_FLUSH:
+		if (io->leg)
+			qm_leg_end(io->leg);
+		break;
+	}
+	return DM_ENDIO_DONE;
+}
+
+/* A bio that waited: for its range or for memory. */
+static void resume_io(struct qm_job *job, struct qm_io *io, bool parked)
+{
+	struct bio *bio = bio_of(io);
+	int r;
+
+	if (io->kind == QM_IO_FLUSH)
+		r = start_flush(job, io, bio, parked);
+	else
+		r = start_write(job, io, bio, parked);
+	if (r == DM_MAPIO_REMAPPED)
+		submit_bio_noacct(bio);
+}
+
+static void parked_work(struct qm_job *job)
+{
+	struct qm_io *io, *next;
+	LIST_HEAD(parked);
+
+	spin_lock_irq(&job->park_lock);
+	list_splice_init(&job->parked, &parked);
+	spin_unlock_irq(&job->park_lock);
+
+	list_for_each_entry_safe(io, next, &parked, parked)
+		resume_io(job, io, true);
+}
+
+/* Everything about guest I/O that map and end_io must not do themselves. */
+void qm_io_work(struct work_struct *work)
+{
+	struct qm_job *job = container_of(work, struct qm_job, io_work);
+	struct qm_io *io, *next;
+	struct llist_node *list;
+
+	qm_legs_work(job);
+
+	list = llist_reverse_order(llist_del_all(&job->granted));
+	llist_for_each_entry_safe(io, next, list, granted) {
+		io->kind = QM_IO_MIRRORED;
+		resume_io(job, io, false);
+	}
+
+	parked_work(job);
+}
