@@ -34,5 +34,5 @@ END {
 	}
 	printf "%d bars met, %d missed, %d lines could not be measured\n", \
 		passed, failed, missing
-	exit failed > 0
+	exit failed > 0 || !passed
 }
