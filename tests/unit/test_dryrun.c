@@ -1,0 +1,413 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * --dry-run: the very steps of a run, as golden text, and not one change. The
+ * dm layer is a made-up machine; any changing call fails the test.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "unit.h"
+
+struct fake {
+	const char *name, *uuid;
+	unsigned int minor;
+	const char *type, *params, *status;
+	int opens;
+};
+
+#define ST(state, ending) state " no 8/8 0/8 ok - 0 0 0 8 speed 0 copy_mode " \
+	"background on_source_error report on_target_error report " ending " 0"
+
+static const struct fake fakes[] = {
+	{ "data", "", 0, "linear", "8:0 0", NULL, 1 },
+	{ "top", "", 1, "linear", "253:0 0", NULL, 0 },
+	{ "big", "", 2, "linear", "8:64 0", NULL, 1 },
+	{ "luks", "CRYPT-x", 3, "crypt", "aes", NULL, 1 },
+	{ "m", "", 4, "qmirror", "253:5 0 8:16 0", ST("ready", "-"), 1 },
+	{ "m-qsrc", UUID_SRC "1", 5, "linear", "8:32 0", NULL, 1 },
+	{ "run", "", 6, "qmirror", "8:48 0 8:16 0", ST("running", "-"), 1 },
+	{ "vg-data", "LVM-abc", 7, "qmirror", "8:48 0 8:16 0", ST("ready", "-"), 1 },
+	{ "part", "", 8, "qmirror", "8:48 0 8:16 0 2 sync none", ST("ready", "-"), 1 },
+	{ "stop", "", 9, "qmirror", "8:48 0 8:16 0", ST("standby", "-"), 1 },
+};
+
+static const struct fake *fake_of(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(fakes); i++)
+		if (strcmp(fakes[i].name, name) == 0)
+			return &fakes[i];
+	return NULL;
+}
+
+static int show(const struct fake *f, struct dmdev *d)
+{
+	if (!f)
+		return -ENXIO;
+	memset(d, 0, sizeof(*d));
+	strcpy(d->name, f->name);
+	strcpy(d->uuid, f->uuid);
+	d->major = 253;
+	d->minor = f->minor;
+	d->exists = d->live = true;
+	d->open_count = f->opens;
+	return 0;
+}
+
+int __wrap_dm_get(const char *name, struct dmdev *d);
+int __wrap_dm_get(const char *name, struct dmdev *d)
+{
+	return show(fake_of(name), d);
+}
+
+int __wrap_dm_get_by_devno(unsigned int maj, unsigned int min, struct dmdev *d);
+int __wrap_dm_get_by_devno(unsigned int maj, unsigned int min, struct dmdev *d)
+{
+	return show(maj == 253 && min < ARRAY_SIZE(fakes) ? &fakes[min] : NULL,
+		    d);
+}
+
+int __wrap_dm_table(const char *name, bool inactive, struct dmtable *t);
+int __wrap_dm_table(const char *name, bool inactive __unused_arg,
+		    struct dmtable *t)
+{
+	const struct fake *f = fake_of(name);
+
+	memset(t, 0, sizeof(*t));
+	if (!f)
+		return -ENXIO;
+	dmtable_add(t, 0, 2048, f->type, f->params);
+	return 0;
+}
+
+int __wrap_dm_status(const char *name, struct dmtable *t);
+int __wrap_dm_status(const char *name, struct dmtable *t)
+{
+	const struct fake *f = fake_of(name);
+
+	memset(t, 0, sizeof(*t));
+	if (!f)
+		return -ENXIO;
+	dmtable_add(t, 0, 2048, f->type, f->status ? f->status : "");
+	return 0;
+}
+
+#define FORBIDDEN(name, ...)						\
+	int __wrap_##name(__VA_ARGS__);					\
+	int __wrap_##name(__VA_ARGS__)					\
+	{								\
+		fail_msg("%s was called in a dry run", #name);		\
+		return -EPERM;						\
+	}
+
+/* for the Makefile, which collects what to wrap:
+ * __wrap_dm_load
+ * __wrap_dm_resume
+ * __wrap_dm_clear
+ * __wrap_dm_remove
+ * __wrap_dm_message
+ * __wrap_dm_create
+ */
+FORBIDDEN(dm_create, const char *n __unused_arg, const char *u __unused_arg,
+	  unsigned int f __unused_arg)
+FORBIDDEN(dm_load, const char *n __unused_arg,
+	  const struct dmtable *t __unused_arg, bool ro __unused_arg)
+FORBIDDEN(dm_resume, const char *n __unused_arg, unsigned int f __unused_arg)
+FORBIDDEN(dm_clear, const char *n __unused_arg)
+FORBIDDEN(dm_remove, const char *n __unused_arg, bool d __unused_arg)
+FORBIDDEN(dm_message, const char *n __unused_arg, const char *m __unused_arg,
+	  char *s __unused_arg, size_t z __unused_arg)
+
+/* block devices: the dm ones above, and sdb as the target */
+enum xit __wrap_blk_find(const char *word, const char *role, struct blk *b);
+enum xit __wrap_blk_find(const char *word, const char *role, struct blk *b)
+{
+	memset(b, 0, sizeof(*b));
+	b->sectors = 2048;
+	b->block_size = 512;
+	snprintf(b->label, sizeof(b->label), "%s", word);
+	snprintf(b->path, sizeof(b->path), "/dev/%s", word);
+	if (fake_of(word)) {
+		show(fake_of(word), &b->dm);
+		b->is_dm = true;
+		b->major = 253;
+		b->minor = b->dm.minor;
+		if (strcmp(word, "big") == 0)
+			b->block_size = 4096;
+		return XIT_OK;
+	}
+	b->major = 8;
+	if (strcmp(word, "sdb") == 0)
+		b->minor = 16;
+	else if (strcmp(word, "sdc") == 0)
+		b->minor = 32;
+	else
+		return err_set(XIT_NODEV, ST_LOOKUP, ENODEV, word, "%s %s",
+			       role, word);
+	return XIT_OK;
+}
+
+enum xit __wrap_leg_check_target(const struct blk *src, const struct blk *tgt,
+				 bool signature);
+enum xit __wrap_leg_check_target(const struct blk *src __unused_arg,
+				 const struct blk *tgt __unused_arg,
+				 bool signature __unused_arg)
+{
+	return XIT_OK;
+}
+
+enum xit __wrap_blk_unused(const struct blk *b, const char *role);
+enum xit __wrap_blk_unused(const struct blk *b __unused_arg,
+			   const char *role __unused_arg)
+{
+	return XIT_OK;
+}
+
+int __wrap_sysfs_each(unsigned int maj, unsigned int min, const char *dir,
+		      sysfs_each_fn fn, void *arg);
+int __wrap_sysfs_each(unsigned int maj, unsigned int min,
+		      const char *dir __unused_arg, sysfs_each_fn fn, void *arg)
+{
+	return maj == 253 && min == 2 ? fn(8, 64, arg) : 0;
+}
+
+unsigned int __wrap_blk_block_size(unsigned int maj, unsigned int min);
+unsigned int __wrap_blk_block_size(unsigned int maj, unsigned int min)
+{
+	return maj == 8 && min == 64 ? 4096 : 512;
+}
+
+int __wrap_sysfs_str(unsigned int maj, unsigned int min, const char *attr,
+		     char *buf, size_t size);
+int __wrap_sysfs_str(unsigned int maj __unused_arg,
+		     unsigned int min __unused_arg,
+		     const char *attr __unused_arg, char *buf __unused_arg,
+		     size_t size __unused_arg)
+{
+	return -ENOENT;
+}
+
+static char out[8192];
+
+static enum xit tool(const char *line)
+{
+	static char copy[512], *argv[32];
+	int argc = 0, first = 0, saved = dup(1), tmp;
+	const struct verb *v;
+	char *w, *save = NULL, name[] = "/tmp/qmirror-unit-XXXXXX";
+	ssize_t n;
+	enum xit x;
+
+	opt = (struct options){ .timeout_ms = -1, .granularity = -1,
+				.buf_size = -1, .speed = -1 };
+	err_clear();
+	strcpy(copy, line);
+	argv[argc++] = (char *)"qmirrorctl";
+	for (w = strtok_r(copy, " ", &save); w; w = strtok_r(NULL, " ", &save))
+		argv[argc++] = w;
+	argv[argc] = NULL;
+	tmp = mkstemp(name);
+	unlink(name);
+	fflush(stdout);
+	dup2(tmp, 1);
+	x = parse_command(argc, argv, &v, &first);
+	if (x == XIT_OK)
+		x = v->run(argc - first, argv + first);
+	fflush(stdout);
+	dup2(saved, 1);
+	close(saved);
+	n = pread(tmp, out, sizeof(out) - 1, 0);
+	out[n > 0 ? n : 0] = '\0';
+	close(tmp);
+	return x;
+}
+
+static void golden(const char *line, const char *want)
+{
+	assert_int_equal(tool(line), XIT_OK);
+	assert_string_equal(out, want);
+}
+
+static void start(void **state __unused_arg)
+{
+	golden("mirror start data sdb --dry-run",
+"create data-qsrc (uuid QMIRROR-src-<random>)\n"
+"load data-qsrc: 0 2048 error\n"
+"resume data-qsrc\n"
+"load data-qsrc: 0 2048 linear 8:0 0\n"
+"load data: 0 2048 qmirror /dev/mapper/data-qsrc 0 8:16 0\n"
+"suspend data-qsrc (noflush)\n"
+"suspend data\n"
+"resume data-qsrc\n"
+"resume data\n");
+}
+
+static void start_args(void **state __unused_arg)
+{
+	golden("--dry-run mirror start sdc sdb --name n --copy-mode write-blocking "
+	       "--granularity 4K --buf-size 1M --speed 10M --on-source-error ignore "
+	       "--on-target-error enospc --target-is-zero --zero-detect --no-bounce "
+	       "--sync top",
+"create n (uuid QMIRRORDEV-<random>)\n"
+"load n: 0 2048 qmirror 8:32 0 8:16 0 15 copy_mode write-blocking granularity 8 "
+"buf_size 2048 speed 20480 on_source_error ignore on_target_error enospc "
+"target_is_zero zero_detect no_bounce\n"
+"resume n\n");
+	golden("--dry-run mirror start sdc sdb --name n --sync none",
+"create n (uuid QMIRRORDEV-<random>)\n"
+"load n: 0 2048 qmirror 8:32 0 8:16 0 2 sync none\n"
+"resume n\n");
+}
+
+/* 4096-byte blocks: the placeholder must have them too */
+static void start_4k(void **state __unused_arg)
+{
+	golden("mirror start big sdb --dry-run",
+"create big-qsrc (uuid QMIRROR-src-<random>)\n"
+"load big-qsrc: 0 8 flakey 8:64 0 0 1; 8 2040 error\n"
+"resume big-qsrc\n"
+"load big-qsrc: 0 2048 linear 8:64 0\n"
+"load big: 0 2048 qmirror /dev/mapper/big-qsrc 0 8:16 0\n"
+"suspend big-qsrc (noflush)\n"
+"suspend big\n"
+"resume big-qsrc\n"
+"resume big\n");
+}
+
+static void start_json(void **state __unused_arg)
+{
+	assert_int_equal(tool("mirror start sdc sdb --name n --dry-run --json"),
+			 XIT_OK);
+	assert_non_null(strstr(out, "\"dry-run\""));
+	assert_non_null(strstr(out, "\"table\": \"0 2048 qmirror 8:32 0 8:16 0\""));
+}
+
+static void refused(void **state __unused_arg)
+{
+	static const struct {
+		const char *line;
+		enum xit x;
+		const char *says;
+	} rows[] = {
+		{ "mirror start m sdb --dry-run", XIT_BUSY, "already carries a mirror" },
+		{ "mirror start m-qsrc sdb --dry-run", XIT_BUSY, "part of another" },
+		{ "mirror start luks sdb --dry-run", XIT_BUSY, "has a crypt table" },
+		{ "mirror start sdc sdb --dry-run", XIT_USAGE, "give --name" },
+		{ "mirror start sdc sdb --name data --dry-run", XIT_BUSY, "is taken" },
+		{ "mirror start nosuch sdb --dry-run", XIT_NODEV, "SOURCE" },
+		{ "mirror start data nosuch --dry-run", XIT_NODEV, "TARGET" },
+		{ "mirror start data sdb --replaces big --dry-run", XIT_BUSY, "not one linear line" },
+		{ "mirror complete run --dry-run", XIT_STATE, "not ready yet" },
+		{ "mirror complete stop --dry-run", XIT_STATE, "mirror resume" },
+		{ "mirror complete part --dry-run", XIT_BUSY, "sync none" },
+		{ "mirror complete data --dry-run", XIT_STATE, "no mirror" },
+		{ "mirror complete nosuch --dry-run", XIT_NODEV, "" },
+		{ "mirror complete m m --group --dry-run", XIT_BUSY, "named twice" },
+		{ "mirror cancel stop --dry-run", XIT_STATE, "--force" },
+		{ "remove data --dry-run", XIT_BUSY, "no device of qmirrorctl" },
+		{ "remove m --dry-run", XIT_BUSY, "carries a mirror" },
+		{ "remove m-qsrc --dry-run", XIT_BUSY, "in use" },
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
+		enum xit x = tool(rows[i].line);
+
+		if (x != rows[i].x || !strstr(the_err.desc, rows[i].says))
+			fail_msg("%s: %d '%s'", rows[i].line, x, the_err.desc);
+		assert_string_equal(out, "");
+	}
+}
+
+/* the contract's words, to the letter */
+static void lvm(void **state __unused_arg)
+{
+	assert_int_equal(tool("mirror complete vg-data --dry-run"), XIT_BUSY);
+	assert_string_equal(the_err.desc,
+"vg-data belongs to LVM, whose metadata still names the old disk; the next LVM "
+"command or reboot would bring the old data back. Use --replaces, or cancel and "
+"exchange the volumes (lvm.rst), or --force");
+	assert_int_equal(tool("mirror complete vg-data --force --dry-run"), XIT_OK);
+	assert_int_equal(tool("mirror cancel vg-data --dry-run"), XIT_OK);
+}
+
+static void complete(void **state __unused_arg)
+{
+	golden("mirror complete m --dry-run",
+"message m: complete\n"
+"wait m: until pending\n"
+"load m: 0 2048 linear 8:16 0\n"
+"suspend m\n"
+"check m: status says final, else clear and resume\n"
+"resume m\n"
+"remove m-qsrc\n");
+	golden("mirror complete run --wait --dry-run",
+"wait run: until ready\n"
+"message run: complete\n"
+"wait run: until pending\n"
+"load run: 0 2048 linear 8:16 0\n"
+"suspend run\n"
+"check run: status says final, else clear and resume\n"
+"resume run\n");
+}
+
+static void group_of_two(void **state __unused_arg)
+{
+	golden("mirror complete m run --group --wait --dry-run",
+"message m: complete\n"
+"wait m: until pending\n"
+"wait run: until ready\n"
+"message run: complete\n"
+"wait run: until pending\n"
+"load m: 0 2048 linear 8:16 0\n"
+"load run: 0 2048 linear 8:16 0\n"
+"suspend m\n"
+"suspend run\n"
+"check m: status says final, else clear and resume\n"
+"check run: status says final, else clear and resume\n"
+"resume m\n"
+"resume run\n"
+"remove m-qsrc\n");
+}
+
+static void cancel(void **state __unused_arg)
+{
+	golden("mirror cancel m --dry-run",
+"message m: cancel\n"
+"wait m: until pending\n"
+"load m: 0 2048 linear 8:32 0\n"
+"suspend m\n"
+"check m: status says final, else clear and resume\n"
+"resume m\n"
+"remove m-qsrc\n");
+	golden("mirror cancel stop --force --dry-run",
+"message stop: cancel force\n"
+"load stop: 0 2048 linear 8:48 0\n"
+"suspend stop\n"
+"resume stop\n");
+}
+
+static void messages(void **state __unused_arg)
+{
+	golden("mirror pause m run --dry-run",
+	       "message m: pause\nmessage run: pause\n");
+	golden("mirror set m speed=1M copy-mode=write-blocking --dry-run",
+	       "message m: set speed 2048\n"
+	       "message m: set copy_mode write-blocking\n");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(start), cmocka_unit_test(start_args),
+		cmocka_unit_test(start_4k), cmocka_unit_test(start_json),
+		cmocka_unit_test(refused), cmocka_unit_test(lvm),
+		cmocka_unit_test(complete), cmocka_unit_test(group_of_two),
+		cmocka_unit_test(cancel), cmocka_unit_test(messages),
+	};
+
+	return cmocka_run_group_tests_name("dry run", tests, NULL, NULL);
+}

@@ -1,0 +1,473 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The critical section against a model of device-mapper: for every number of
+ * steps done before a death, and for every step that fails, group_rescue()
+ * leaves nothing suspended, no table waiting, and each group wholly old or
+ * wholly new. The model also watches that NAME and NAME-qsrc are never both
+ * active on the old table.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/dm-ioctl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#include "unit.h"
+
+struct mdev {
+	char name[NAME_LEN];
+	char uuid[UUID_LEN];
+	unsigned int minor;
+	const char *live, *inactive;	/* "type params" */
+	bool suspended;
+	int opens;
+};
+
+static struct mdev devs[16];
+static size_t ndevs;
+static int fail_ioctl;		/* the n-th changing ioctl fails */
+static int ioctls;
+static const char *final_word = "final", *state_word = "pending";
+
+static struct mdev *find(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < ndevs; i++)
+		if (strcmp(devs[i].name, name) == 0)
+			return &devs[i];
+	return NULL;
+}
+
+static struct mdev *add(const char *name, const char *uuid, unsigned int minor,
+			const char *live, const char *inactive)
+{
+	struct mdev *d = &devs[ndevs++];
+
+	memset(d, 0, sizeof(*d));
+	strcpy(d->name, name);
+	strcpy(d->uuid, uuid);
+	d->minor = minor;
+	d->live = live;
+	d->inactive = inactive;
+	d->opens = 1;
+	return d;
+}
+
+static void never_both(void)
+{
+	size_t i, k;
+
+	for (i = 0; i < ndevs; i++)
+		for (k = i + 1; k < ndevs; k++)
+			if (devs[i].live && devs[k].live &&
+			    strncmp(devs[i].live, "linear 8:", 9) == 0 &&
+			    strcmp(devs[i].live, devs[k].live) == 0 &&
+			    !devs[i].suspended && !devs[k].suspended)
+				fail_msg("%s and %s are both active",
+					 devs[i].name, devs[k].name);
+}
+
+static int answer_table(struct dm_ioctl *io, const struct mdev *d, bool table)
+{
+	struct dm_target_spec *s;
+	const char *blank;
+	char *to;
+
+	io->target_count = d->live ? 1 : 0;
+	io->data_start = sizeof(*io);
+	if (!d->live)
+		return 0;
+	s = (struct dm_target_spec *)(io + 1);
+	memset(s, 0, sizeof(*s));
+	s->length = 2048;
+	blank = strchr(d->live, ' ');
+	snprintf(s->target_type, sizeof(s->target_type), "%.*s",
+		 (int)(blank - d->live), d->live);
+	to = (char *)(s + 1);
+	if (table)
+		strcpy(to, blank + 1);
+	else
+		sprintf(to, "%s %s 8/8 0/1 ok - 0 0 0 0 complete 0",
+			state_word, final_word);
+	return 0;
+}
+
+static int model(unsigned long req, struct dm_ioctl *io)
+{
+	struct mdev *d = find(io->name);
+	uint32_t flags = io->flags;
+
+	if (!d)
+		return ENXIO;
+	if (req != DM_TABLE_STATUS && req != DM_DEV_STATUS &&
+	    ++ioctls == fail_ioctl)
+		return EIO;
+	if (req == DM_TABLE_CLEAR) {
+		d->inactive = NULL;
+	} else if (req == DM_TABLE_LOAD) {
+		struct dm_target_spec *s = (struct dm_target_spec *)(io + 1);
+		static char text[512];
+
+		snprintf(text, sizeof(text), "%s %s", s->target_type,
+			 (char *)(s + 1));
+		d->inactive = text;
+	} else if (req == DM_DEV_SUSPEND && (flags & DM_SUSPEND_FLAG)) {
+		d->suspended = true;
+	} else if (req == DM_DEV_SUSPEND) {
+		if (d->inactive)
+			d->live = d->inactive;
+		d->inactive = NULL;
+		d->suspended = false;
+		never_both();
+	}
+	strcpy(io->uuid, d->uuid);
+	io->dev = (253u << 8) | d->minor;
+	io->open_count = d->opens;
+	io->flags = (d->suspended ? DM_SUSPEND_FLAG : 0) |
+		    (d->live ? DM_ACTIVE_PRESENT_FLAG : 0) |
+		    (d->inactive ? DM_INACTIVE_PRESENT_FLAG : 0);
+	if (req == DM_TABLE_STATUS)
+		return answer_table(io, d, flags & DM_STATUS_TABLE_FLAG);
+	return 0;
+}
+
+int __wrap_ioctl(int fd, unsigned long req, void *arg);
+int __wrap_ioctl(int fd __unused_arg, unsigned long req, void *arg)
+{
+	int e = model(req, arg);
+
+	if (!e)
+		return 0;
+	errno = e;
+	return -1;
+}
+
+int __real_open(const char *path, int flags, ...);
+int __wrap_open(const char *path, int flags, int mode);
+int __wrap_open(const char *path, int flags, int mode)
+{
+	if (strcmp(path, "/dev/mapper/control") == 0)
+		path = "/dev/null";
+	return __real_open(path, flags, mode);
+}
+
+/* ---- groups of n ---- */
+
+#define MAX	3
+
+static const char *const olds[MAX] = {
+	"linear 8:0 0", "linear 8:16 0", "linear 8:32 0"
+};
+static const char *const mirrors[MAX] = {
+	"qmirror 253:10 0 8:1 0", "qmirror 253:11 0 8:17 0",
+	"qmirror 253:12 0 8:33 0"
+};
+
+struct rig {
+	struct plan p;
+	size_t n;
+	bool top;
+};
+
+static void begin(struct rig *r, enum jverb verb, size_t n)
+{
+	memset(r, 0, sizeof(*r));
+	memset(devs, 0, sizeof(devs));
+	ndevs = 0;
+	fail_ioctl = ioctls = 0;
+	r->n = n;
+	r->p.j.verb = verb;
+	r->p.j.n = n;
+	r->p.j.m = xcalloc(n, sizeof(*r->p.j.m));
+}
+
+static void member(struct rig *r, size_t i, const char *live, const char *next,
+		   const char *src_live, const char *src_next)
+{
+	struct jmember *m = &r->p.j.m[i];
+
+	sprintf(m->name, "d%zu", i);
+	sprintf(m->src, "d%zu-qsrc", i);
+	sprintf(m->src_uuid, UUID_SRC "%zu", i);
+	m->major = 253;
+	m->minor = (unsigned int)i;
+	dmtable_add(&m->old, 0, 2048, "linear", olds[i] + 7);
+	add(m->name, "", (unsigned int)i, live, next);
+	add(m->src, m->src_uuid, (unsigned int)(10 + i), src_live, src_next);
+}
+
+static void rig_start(struct rig *r, size_t n)
+{
+	size_t i;
+
+	begin(r, JV_START_SLIDE, n);
+	for (i = 0; i < n; i++) {
+		member(r, i, olds[i], mirrors[i], "error ", olds[i]);
+		plan_add(&r->p, OP_SUSPEND_NOFLUSH, r->p.j.m[i].src, NULL);
+	}
+	for (i = 0; i < n; i++)
+		plan_add(&r->p, OP_SUSPEND, r->p.j.m[i].name, NULL);
+	for (i = 0; i < n; i++) {
+		plan_add(&r->p, OP_RESUME, r->p.j.m[i].src, NULL);
+		plan_add(&r->p, OP_RESUME, r->p.j.m[i].name, NULL);
+	}
+}
+
+/* complete: on to the target; with top, DEV moves and NAME goes back */
+static void rig_end(struct rig *r, size_t n, bool top)
+{
+	size_t i;
+
+	begin(r, JV_END, n);
+	r->top = top;
+	for (i = 0; i < n; i++) {
+		member(r, i, mirrors[i], top ? "linear 7:0 0" : "linear 7:1 0",
+		       olds[i], NULL);
+		r->p.j.m[i].need_final = true;
+		if (top) {
+			static const char *const over[] = {
+				"linear 253:0 0", "linear 253:1 0",
+				"linear 253:2 0"
+			};
+			char name[32];
+
+			sprintf(name, "top%zu", i);
+			add(name, "", (unsigned int)(20 + i), over[i],
+			    "linear 7:9 0");
+			strcpy(r->p.j.m[i].top, name);
+			plan_add(&r->p, OP_SUSPEND, name, NULL);
+		}
+		plan_add(&r->p, OP_SUSPEND, r->p.j.m[i].name, NULL);
+	}
+	for (i = 0; i < n; i++) {
+		plan_add(&r->p, OP_CHECK_FINAL, r->p.j.m[i].name, NULL);
+		if (top)
+			plan_add(&r->p, OP_CHECK_ALONE, r->p.j.m[i].name,
+				 r->p.j.m[i].top);
+	}
+	for (i = 0; i < n; i++) {
+		if (top)
+			plan_add(&r->p, OP_RESUME, r->p.j.m[i].top, NULL);
+		plan_add(&r->p, OP_RESUME, r->p.j.m[i].name, NULL);
+	}
+}
+
+static void run(struct rig *r, size_t steps)
+{
+	struct group *g = group_prepare(r->p.op, steps, &r->p.j);
+	size_t at;
+
+	group_enter();
+	group_run(g, 1000, &at);
+	group_leave();
+	group_free(g);
+}
+
+static enum rescue_side rescue(struct rig *r, int *eno)
+{
+	struct group *g = group_prepare(NULL, 0, &r->p.j);
+	struct rescue res;
+
+	group_enter();
+	group_rescue(g, &res);
+	group_leave();
+	group_free(g);
+	if (eno)
+		*eno = res.eno;
+	return res.side;
+}
+
+/* Whole, free of waiting tables, nothing suspended. Returns how many new. */
+static size_t settled(const struct rig *r)
+{
+	size_t i, new = 0;
+
+	for (i = 0; i < r->n; i++) {
+		const struct jmember *m = &r->p.j.m[i];
+		struct mdev *d = find(m->name), *s = find(m->src);
+		bool mirror = strncmp(d->live, "qmirror", 7) == 0;
+
+		if (d->suspended || d->inactive)
+			fail_msg("%s: suspended %d inactive %s", d->name,
+				 d->suspended, d->inactive);
+		if (mirror) {
+			/* a live mirror needs its source */
+			assert_false(s->suspended);
+			assert_string_equal(s->live, olds[i]);
+		}
+		if (r->top) {
+			struct mdev *t = find(m->top);
+
+			assert_false(t->suspended);
+			assert_null(t->inactive);
+			assert_true(mirror == (strcmp(t->live,
+						      "linear 7:9 0") != 0));
+		}
+		new += r->p.j.verb == JV_END ? !mirror : mirror;
+	}
+	return new;
+}
+
+static void finish(struct rig *r)
+{
+	plan_free(&r->p);
+}
+
+static void each_death(void (*make)(struct rig *r, size_t n, bool top),
+		       bool top)
+{
+	size_t n, k, total, new;
+	struct rig r;
+
+	for (n = 1; n <= MAX; n++) {
+		make(&r, n, top);
+		total = r.p.n;
+		finish(&r);
+		for (k = 0; k <= total; k++) {
+			enum rescue_side side;
+
+			make(&r, n, top);
+			run(&r, k);
+			side = rescue(&r, NULL);
+			new = settled(&r);
+			assert_true(new == 0 || new == n);
+			assert_true((side == RESCUE_FORWARD) == (new == n));
+			if (k == total)
+				assert_int_equal(new, n);
+			/* and once more changes nothing */
+			rescue(&r, NULL);
+			assert_int_equal(settled(&r), new);
+			finish(&r);
+		}
+	}
+}
+
+static void make_start(struct rig *r, size_t n, bool top __unused_arg)
+{
+	rig_start(r, n);
+}
+
+static void death_in_start(void **state __unused_arg)
+{
+	each_death(make_start, false);
+}
+
+static void death_in_end(void **state __unused_arg)
+{
+	each_death(rig_end, false);
+}
+
+static void death_in_replace(void **state __unused_arg)
+{
+	each_death(rig_end, true);
+}
+
+/* Every ioctl of run and rescue fails once: the next rescue puts it right. */
+static void each_failure(void (*make)(struct rig *r, size_t n, bool top),
+			 bool top)
+{
+	size_t n, new;
+	struct rig r;
+	int k;
+
+	for (n = 1; n <= MAX; n++)
+		for (k = 1; k < 60; k++) {
+			make(&r, n, top);
+			fail_ioctl = k;
+			run(&r, r.p.n);
+			rescue(&r, NULL);
+			fail_ioctl = 0;
+			rescue(&r, NULL);
+			new = settled(&r);
+			assert_true(new == 0 || new == n);
+			finish(&r);
+		}
+}
+
+static void failures(void **state __unused_arg)
+{
+	each_failure(make_start, false);
+	each_failure(rig_end, false);
+	each_failure(rig_end, true);
+}
+
+static void not_final(void **state __unused_arg)
+{
+	struct rig r;
+
+	final_word = "no";
+	state_word = "standby";
+	rig_end(&r, 2, false);
+	run(&r, r.p.n);
+	assert_int_equal(rescue(&r, NULL), RESCUE_BACK);
+	assert_int_equal(settled(&r), 0);
+	finish(&r);
+	final_word = "final";
+	state_word = "pending";
+}
+
+static void another_opener(void **state __unused_arg)
+{
+	struct rig r;
+	size_t at = 0;
+	struct group *g;
+
+	rig_end(&r, 1, true);
+	find("d0")->opens = 2;
+	g = group_prepare(r.p.op, r.p.n, &r.p.j);
+	group_enter();
+	assert_int_equal(group_run(g, 1000, &at), -EPERM);
+	group_leave();
+	assert_int_equal(r.p.op[at].kind, OP_CHECK_ALONE);
+	group_free(g);
+	assert_int_equal(rescue(&r, NULL), RESCUE_BACK);
+	assert_int_equal(settled(&r), 0);
+	finish(&r);
+}
+
+static void top_moved_away(void **state __unused_arg)
+{
+	struct rig r;
+	size_t at = 0;
+	struct group *g;
+
+	rig_end(&r, 1, true);
+	find("top0")->live = "linear 253:0 8";
+	g = group_prepare(r.p.op, r.p.n, &r.p.j);
+	group_enter();
+	assert_int_equal(group_run(g, 1000, &at), -EPERM);
+	group_leave();
+	group_free(g);
+	finish(&r);
+}
+
+/* A device of the same name but another number or uuid is nobody's to touch. */
+static void strangers(void **state __unused_arg)
+{
+	struct rig r;
+
+	rig_start(&r, 1);
+	find("d0")->minor = 77;
+	find("d0")->suspended = true;
+	strcpy(find("d0-qsrc")->uuid, "LVM-x");
+	find("d0-qsrc")->suspended = true;
+	rescue(&r, NULL);
+	assert_true(find("d0")->suspended);
+	assert_true(find("d0-qsrc")->suspended);
+	assert_non_null(find("d0")->inactive);
+	finish(&r);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(death_in_start), cmocka_unit_test(death_in_end),
+		cmocka_unit_test(death_in_replace), cmocka_unit_test(failures),
+		cmocka_unit_test(not_final), cmocka_unit_test(another_opener),
+		cmocka_unit_test(top_moved_away), cmocka_unit_test(strangers),
+	};
+
+	return cmocka_run_group_tests_name("rescue", tests, NULL, NULL);
+}
