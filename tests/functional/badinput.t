@@ -174,15 +174,15 @@ bad_msg() # WORD MESSAGE...
 }
 bad_msg bogus bogus
 bad_msg bogus bogus 1 2 3
-bad_msg pause pause now
-bad_msg resume resume 1
+bad_msg now pause now
+bad_msg 1 resume 1
 bad_msg set set
 bad_msg speed set speed
 bad_msg x set speed x
 bad_msg -1 set speed -1
 bad_msg 1M set speed 1M
 bad_msg 99999999999999999999 set speed 99999999999999999999
-bad_msg speed set speed 1 2
+bad_msg 2 set speed 1 2
 bad_msg copy_mode set copy_mode
 bad_msg active set copy_mode active
 bad_msg retry set on_source_error retry
@@ -194,9 +194,9 @@ for a in "granularity 8" "sync none" "buf_size 128" "target_timeout 5" "zero_det
 	bad_msg "${a% *}" set $a
 done
 bad_msg mark_dirty mark_dirty
-bad_msg mark_dirty mark_dirty 0
+bad_msg 0 mark_dirty 0
 bad_msg mark_dirty mark_dirty 0 0
-bad_msg mark_dirty mark_dirty 0 8 16
+bad_msg 16 mark_dirty 0 8 16
 bad_msg x mark_dirty x 8
 bad_msg x mark_dirty 0 x
 bad_msg -1 mark_dirty -1 8
@@ -210,9 +210,9 @@ bad_msg mark_dirty mark_dirty 1 18446744073709551615
 bad_msg mark_dirty mark_dirty 0 8 $L 8
 bad_msg mark_dirty mark_dirty 0 8 128 0
 bad_msg x mark_dirty 0 8 128 x
-bad_msg complete complete now
-bad_msg cancel cancel now
-bad_msg cancel cancel force now
+bad_msg now complete now
+bad_msg now cancel now
+bad_msg now cancel force now
 
 # and the mirror still works
 dio $DM/m w:0:8:g4 > /dev/null

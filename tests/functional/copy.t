@@ -149,8 +149,9 @@ mirror speed 16384 buf_size 2048
 p=$!
 for ((i = 0; i < 10; i++)); do dio $DM/m "w:$((i * 3000)):64:g6" > /dev/null; done
 wait $p
-t_is "$(awk '{ split($6, o, "/"); if (o[1] < lo || o[2] < ll) bad++; lo = o[1]; ll = o[2] } END { print bad + 0 }' /tmp/progress)" \
-	0 "offset and len only grow"
+# len counts the last, partial chunk as a whole one until it is copied (M-16)
+back=$(awk '{ split($6, o, "/"); if (o[1] < lo || o[2] < ll && !(ll - o[2] == 127 && !seen++)) print prev "\n" $0; lo = o[1]; ll = o[2]; prev = $0 }' /tmp/progress)
+t_is "$back" "" "offset and len only grow"
 t_is "$(awk '$4 == "ready" && $6 { split($6, o, "/"); print (o[1] == o[2]) }' /tmp/progress)" 1 \
 	"at READY offset is len"
 ev=$(events)

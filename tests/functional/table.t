@@ -13,6 +13,7 @@
 plan_later
 legs $((8 * 2048 + 1))
 
+modprobe dm-qmirror
 t_like "$(dmsetup targets)" $'(^|\n)qmirror +v[0-9]+' "the target is registered with a version"
 
 # roundtrip WORD...: create, print, create from what was printed, print
