@@ -83,13 +83,21 @@ device()
 	dmsetup remove "$name"
 }
 
-# A mirror that copies nothing: READY came, or the figures mean nothing.
+# A mirror that copies nothing: READY came, or the figures mean nothing. In
+# background mode it is never in sync, and is paused so that it stays idle.
 settled()
 {
-	local nr
+	local nr status
 	while :; do
 		nr=$(dmsetup info -c --noheadings -o events "$1")
-		[[ $(dmsetup status "$1") != *" qmirror ready yes "* ]] || return 0
+		status=$(dmsetup status "$1")
+		case $status in
+		*" qmirror ready "*"copy_mode background"*)
+			dmsetup message "$1" 0 pause
+			return 0 ;;
+		*" qmirror ready yes "*)
+			return 0 ;;
+		esac
 		timeout 20 dmsetup wait "$1" "$nr" > /dev/null
 	done
 }
