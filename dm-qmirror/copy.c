@@ -119,23 +119,49 @@ void qm_copy_note_failure(struct qm_job *job, unsigned long chunk)
 	copy->backoff_all = jiffies + msecs_to_jiffies(copy->backoff_all_ms);
 }
 
-/* Forget the chunks that are clean by now, or all after a resume. */
-static void prune_backoff(struct qm_job *job)
+/**
+ * qm_copy_note_success() - chunks were copied: they need not wait any more
+ * @job: the job
+ * @first: first chunk
+ * @last: last chunk
+ *
+ * From the copier only.
+ */
+void qm_copy_note_success(struct qm_job *job, unsigned long first,
+			  unsigned long last)
 {
 	struct qm_copy *copy = &job->copy;
-	bool all = xchg(&copy->forget_backoff, 0);
 	unsigned int i;
 
-	if (all)
-		copy->backoff_all_ms = 0;
+	copy->backoff_all_ms = 0;
 	for (i = 0; copy->nr_backoff && i < QM_NR_BACKOFF; i++)
-		if (copy->backoff[i].ms &&
-		    (all || (time_after(jiffies, copy->backoff[i].until) &&
-			     !bc_bitmap_test(&job->dirty,
-					     copy->backoff[i].chunk)))) {
+		if (copy->backoff[i].ms && copy->backoff[i].chunk >= first &&
+		    copy->backoff[i].chunk <= last) {
 			copy->backoff[i].ms = 0;
 			copy->nr_backoff--;
-			copy->backoff_all_ms = 0;
+		}
+}
+
+/*
+ * Forget all after a resume, else the chunks that somebody else made clean: a
+ * chunk that is being tried again is clean, too, but not for that long.
+ */
+static void prune_backoff(struct qm_job *job)
+{
+	unsigned long old = jiffies - msecs_to_jiffies(2 * BC_BACKOFF_LAST);
+	struct qm_copy *copy = &job->copy;
+	unsigned int i;
+
+	if (xchg(&copy->forget_backoff, 0)) {
+		qm_copy_note_success(job, 0, job->nr_chunks - 1);
+		return;
+	}
+	for (i = 0; copy->nr_backoff && i < QM_NR_BACKOFF; i++)
+		if (copy->backoff[i].ms &&
+		    time_before(copy->backoff[i].until, old) &&
+		    !bc_bitmap_test(&job->dirty, copy->backoff[i].chunk)) {
+			copy->backoff[i].ms = 0;
+			copy->nr_backoff--;
 		}
 }
 
@@ -434,11 +460,12 @@ static void go_idle(struct qm_job *job, u64 delay_ns)
 	unsigned long dirty = bc_bitmap_count(&job->dirty);
 	unsigned int ms = 0;
 
+	/* Whoever allows it again kicks us: no need to be woken by dirt. */
+	if (!qm_copy_allowed(job))
+		return;
 	WRITE_ONCE(copy->idle, 1);
 	/* (E) idle before the look for new dirt, see qm_copy_new_dirt(). */
 	smp_mb();
-	if (!qm_copy_allowed(job))
-		return;
 	if (bc_bitmap_count(&job->dirty) > dirty) {
 		qm_copy_kick(job, RETRY_MS);
 		return;

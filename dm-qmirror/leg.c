@@ -30,23 +30,79 @@
 /* What a write of zeroes is made of when the target has no WRITE_ZEROES. */
 static struct bio_vec zero_bvecs[QM_UNIT_SECTORS >> (PAGE_SHIFT - SECTOR_SHIFT)];
 
-static void free_pages_of(struct qm_leg *leg)
+/*
+ * Legs of one page, the usual size of a write, are kept for the next one: the
+ * page allocator would clear the page each time (init_on_alloc), only for us to
+ * overwrite it.
+ */
+struct qm_leg_cache {
+	struct qm_leg *first;
+	unsigned int nr;
+};
+
+/* All CPUs together; 64 legs are 300 KiB. */
+static unsigned int cache_limit(void)
+{
+	return clamp(64U / num_possible_cpus(), 1U, 16U);
+}
+
+static struct qm_leg *take_cached(struct qm_job *job)
+{
+	struct qm_leg_cache *cache;
+	struct qm_leg *leg;
+	unsigned long flags;
+
+	local_irq_save(flags);
+	cache = this_cpu_ptr(job->leg_cache);
+	leg = cache->first;
+	if (likely(leg)) {
+		cache->first = leg->next;
+		cache->nr--;
+	}
+	local_irq_restore(flags);
+	return leg;
+}
+
+static bool put_cached(struct qm_job *job, struct qm_leg *leg)
+{
+	struct qm_leg_cache *cache;
+	unsigned long flags;
+	bool keep;
+
+	local_irq_save(flags);
+	cache = this_cpu_ptr(job->leg_cache);
+	keep = cache->nr < job->leg_cache_limit;
+	if (likely(keep)) {
+		leg->next = cache->first;
+		cache->first = leg;
+		cache->nr++;
+	}
+	local_irq_restore(flags);
+	return keep;
+}
+
+static void destroy_leg(struct qm_leg *leg)
 {
 	unsigned int i;
 
 	for (i = 0; i < leg->nr_pages; i++)
 		__free_page(leg->bvecs[i].bv_page);
+	kfree(leg);
 }
 
-/**
- * qm_leg_alloc() - a leg with room for a private copy
- * @job: the job
- * @pages: how many pages, 0 to QM_UNIT_PAGES
- * @gfp: GFP_NOWAIT in map
- *
- * Return: the leg, its bio not initialised, or NULL.
- */
-struct qm_leg *qm_leg_alloc(struct qm_job *job, unsigned int pages, gfp_t gfp)
+static void init_leg(struct qm_leg *leg)
+{
+	leg->guest = NULL;
+	leg->done = NULL;
+	leg->state = QM_LEG_IDLE;
+	leg->ended = 0;
+	leg->status = BLK_STS_OK;
+	leg->owns_epoch = false;
+	leg->bio.bi_bdev = NULL;
+}
+
+static struct qm_leg *create_leg(struct qm_job *job, unsigned int pages,
+				 gfp_t gfp)
 {
 	struct qm_leg *leg = kmalloc(struct_size(leg, bvecs, pages),
 				     gfp | __GFP_NOWARN);
@@ -55,27 +111,40 @@ struct qm_leg *qm_leg_alloc(struct qm_job *job, unsigned int pages, gfp_t gfp)
 		return NULL;
 
 	leg->job = job;
-	leg->guest = NULL;
-	leg->done = NULL;
-	leg->state = QM_LEG_IDLE;
-	leg->ended = 0;
-	leg->status = BLK_STS_OK;
-	leg->owns_epoch = false;
 	leg->reserve = false;
-	leg->bio.bi_bdev = NULL;
 	INIT_LIST_HEAD(&leg->list);
 	for (leg->nr_pages = 0; leg->nr_pages < pages; leg->nr_pages++) {
 		struct bio_vec *bv = &leg->bvecs[leg->nr_pages];
 
 		bv->bv_page = alloc_page(gfp | __GFP_NOWARN);
 		if (!bv->bv_page) {
-			free_pages_of(leg);
-			kfree(leg);
+			destroy_leg(leg);
 			return NULL;
 		}
 		bv->bv_len = PAGE_SIZE;
 		bv->bv_offset = 0;
 	}
+	return leg;
+}
+
+/**
+ * qm_leg_alloc() - a leg with room for a private copy
+ * @job: the job
+ * @pages: how many pages, 0 to QM_UNIT_PAGES
+ * @gfp: GFP_NOWAIT in map
+ *
+ * The length of the pages in bvecs[] is undefined.
+ *
+ * Return: the leg, its bio not initialised, or NULL.
+ */
+struct qm_leg *qm_leg_alloc(struct qm_job *job, unsigned int pages, gfp_t gfp)
+{
+	struct qm_leg *leg = pages == 1 ? take_cached(job) : NULL;
+
+	if (!leg)
+		leg = create_leg(job, pages, gfp);
+	if (likely(leg))
+		init_leg(leg);
 	return leg;
 }
 
@@ -94,13 +163,7 @@ struct qm_leg *qm_leg_take_reserve(struct qm_job *job)
 	if (test_and_set_bit(0, &job->reserve_busy))
 		return NULL;
 
-	leg->guest = NULL;
-	leg->done = NULL;
-	leg->state = QM_LEG_IDLE;
-	leg->ended = 0;
-	leg->status = BLK_STS_OK;
-	leg->owns_epoch = false;
-	leg->bio.bi_bdev = NULL;
+	init_leg(leg);
 	for (i = 0; i < leg->nr_pages; i++)
 		leg->bvecs[i].bv_len = PAGE_SIZE;
 	return leg;
@@ -118,8 +181,8 @@ void qm_leg_free(struct qm_leg *leg)
 		bio_uninit(&leg->bio);
 
 	if (likely(!leg->reserve)) {
-		free_pages_of(leg);
-		kfree(leg);
+		if (leg->nr_pages != 1 || !put_cached(job, leg))
+			destroy_leg(leg);
 		return;
 	}
 	clear_bit_unlock(0, &job->reserve_busy);
@@ -602,26 +665,44 @@ void qm_legs_work(struct qm_job *job)
 }
 
 /**
- * qm_legs_init() - the reserve
+ * qm_legs_init() - the reserve, and where legs are kept
  * @job: the job
  *
  * Return: 0 or -ENOMEM.  May sleep (GFP_KERNEL).
  */
 int qm_legs_init(struct qm_job *job)
 {
-	job->reserve = qm_leg_alloc(job, QM_UNIT_PAGES, GFP_KERNEL);
+	job->leg_cache = alloc_percpu(struct qm_leg_cache);
+	if (!job->leg_cache)
+		return -ENOMEM;
+	job->leg_cache_limit = cache_limit();
+	job->reserve = create_leg(job, QM_UNIT_PAGES, GFP_KERNEL);
 	if (!job->reserve)
 		return -ENOMEM;
+	init_leg(job->reserve);
 	job->reserve->reserve = true;
 	return 0;
 }
 
+/* Undoes qm_legs_init(), also when it got only half way. */
 void qm_legs_exit(struct qm_job *job)
 {
-	if (!job->reserve)
+	struct qm_leg *leg;
+	int cpu;
+
+	if (!job->leg_cache)
 		return;
-	free_pages_of(job->reserve);
-	kfree(job->reserve);
+	for_each_possible_cpu(cpu) {
+		struct qm_leg_cache *cache = per_cpu_ptr(job->leg_cache, cpu);
+
+		while ((leg = cache->first)) {
+			cache->first = leg->next;
+			destroy_leg(leg);
+		}
+	}
+	free_percpu(job->leg_cache);
+	if (job->reserve)
+		destroy_leg(job->reserve);
 }
 
 void __init qm_legs_module_init(void)

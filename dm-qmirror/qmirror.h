@@ -166,6 +166,7 @@ struct qm_leg_dev {
 
 struct qm_job;
 struct qm_unit;
+struct qm_leg_cache;
 
 /* Where a leg is: changed by cmpxchg, so that exactly one ends it. */
 enum qm_leg_state {
@@ -186,6 +187,7 @@ enum {
  * struct qm_leg - I/O on the target that can be given up
  * @job: the job; referenced by the table, or by the orphans
  * @guest: dm's clone that waits for us, NULL for the job's own flush
+ * @next: the next of those kept for later
  * @done: instead of @guest: called when the leg ends or is given up
  * @state: enum qm_leg_state
  * @ended: who is done with a leg that was given up
@@ -203,7 +205,10 @@ enum {
  */
 struct qm_leg {
 	struct qm_job *job;
-	struct bio *guest;
+	union {
+		struct bio *guest;
+		struct qm_leg *next;
+	};
 	void (*done)(struct qm_leg *leg);
 	int state;
 	unsigned int ended;
@@ -436,6 +441,8 @@ struct qm_job {
 	struct llist_head leg_done;	/* legs that need a worker */
 	struct qm_leg *reserve;
 	unsigned long reserve_busy;
+	struct qm_leg_cache __percpu *leg_cache;
+	unsigned int leg_cache_limit;
 
 	struct qm_copy copy;
 

@@ -392,6 +392,8 @@ static void write_on(struct qm_unit *unit)
 		return;
 	}
 	atomic64_add(unit->window_end - unit->window, &job->copy.copied);
+	qm_copy_note_success(job, qm_chunk(job, unit->window),
+			     qm_chunk(job, unit->window_end - 1));
 	next_window(unit);
 }
 

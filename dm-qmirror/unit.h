@@ -74,6 +74,8 @@ void qm_unit_try(struct qm_unit *unit);
 void qm_unit_put_back(struct qm_unit *unit);
 
 /* copy.c */
+void qm_copy_note_success(struct qm_job *job, unsigned long first,
+			  unsigned long last);
 void qm_unit_drop_piece(struct qm_unit *unit);
 
 #endif /* DM_QMIRROR_UNIT_H */

@@ -199,7 +199,11 @@ static int find_verb(struct qm_job *job, unsigned int argc, char **argv)
 	default:
 		good = argc == 1;
 	}
-	return good ? verb : invalid(job, "malformed message", argv[argc - 1]);
+	if (good)
+		return verb;
+	DMERR("%s: malformed message: \"%s\" with %u words", job->name,
+	      argv[0], argc - 1);
+	return -EINVAL;
 }
 
 static int do_verb(struct qm_job *job, enum verb verb, unsigned int argc,
