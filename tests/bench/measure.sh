@@ -84,7 +84,8 @@ device()
 }
 
 # A mirror that copies nothing: READY came, or the figures mean nothing. In
-# background mode it is never in sync, and is paused so that it stays idle.
+# background mode it is never in sync, and each write would give the copier
+# work whose cost is not the write's: paused, it stays idle.
 settled()
 {
 	local nr status
@@ -135,6 +136,7 @@ dmsetup remove below
 two_legs /dev/a /dev/b write read
 
 cost leg-50us latency /dev/slow-a
+device linear "0 $LEN linear /dev/slow-a 0" latency
 two_legs /dev/slow-a /dev/slow-b latency
 
 # First writes: one in each cluster, on devices that have seen none. The order
