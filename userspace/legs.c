@@ -290,10 +290,10 @@ static void signature_name(blkid_probe pr, char *buf, size_t size)
 	blkid_probe_lookup_value(pr, "LABEL", &label, NULL);
 	blkid_probe_lookup_value(pr, "PTTYPE", &pt, NULL);
 	if (type)
-		snprintf(buf, size, "a %s signature%s%s", type,
+		snprintf(buf, size, "a signature (%s%s%s)", type,
 			 label ? ", label " : "", label ? label : "");
 	else if (pt)
-		snprintf(buf, size, "a %s partition table", pt);
+		snprintf(buf, size, "a partition table (%s)", pt);
 	else
 		snprintf(buf, size, "a signature");
 }

@@ -79,6 +79,12 @@ static bool reached(enum goal goal, const struct mirror_status *st)
 	return false;
 }
 
+static bool never_synced(const struct mirror_status *st)
+{
+	return strcmp(st->copy_mode, "background") == 0 &&
+	       st->ending == END_NONE;
+}
+
 /*
  * V_NEVER: the goal cannot come by itself. Paused, pending and concluded are
  * other people's acts and may be waited for from any state that allows them;
@@ -96,6 +102,9 @@ enum verdict goal_verdict(enum goal goal, bool gone,
 	/* an ending that was asked for does not come about while stopped */
 	if (stopped(st) && (goal == GOAL_READY || goal == GOAL_SYNCED ||
 			    goal == GOAL_PENDING))
+		return V_NEVER;
+	/* in background mode no write is mirrored: never synced */
+	if (goal == GOAL_SYNCED && never_synced(st))
 		return V_NEVER;
 	return V_WAIT;
 }
@@ -115,6 +124,10 @@ static enum xit never(const struct mirror *m, enum goal goal, bool gone)
 			       "%s: the job ended (%s), so %s cannot come any more; type next: qmirrorctl mirror cancel %s",
 			       name, err ? m->st.error : "cancelled",
 			       goal_names[goal], name);
+	if (!stopped(&m->st))
+		return err_set(XIT_JOB, ST_NONE, 0, name,
+			       "%s: a mirror in background mode is never synced; type next: qmirrorctl mirror set %s copy-mode=write-blocking",
+			       name, name);
 	return err_set(XIT_JOB, ST_NONE, err ? EIO : 0, name,
 		       "%s: the job is %s (%s), so %s cannot come by itself; type next: qmirrorctl mirror resume %s",
 		       name, mstate_name(m->st.state),

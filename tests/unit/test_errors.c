@@ -96,6 +96,15 @@ static void synced(void **state __unused_arg)
 	struct mirror_status st = { .state = MS_READY, .synced = SYNCED_YES };
 
 	assert_int_equal(goal_verdict(GOAL_SYNCED, false, &st), V_DONE);
+	/* background mode never gets there, but for an ending */
+	st.synced = SYNCED_NO;
+	strcpy(st.copy_mode, "background");
+	assert_int_equal(goal_verdict(GOAL_SYNCED, false, &st), V_NEVER);
+	st.ending = END_COMPLETE;
+	assert_int_equal(goal_verdict(GOAL_SYNCED, false, &st), V_WAIT);
+	strcpy(st.copy_mode, "write-blocking");
+	st.ending = END_NONE;
+	assert_int_equal(goal_verdict(GOAL_SYNCED, false, &st), V_WAIT);
 	st.synced = SYNCED_FINAL;
 	st.state = MS_PENDING;
 	assert_int_equal(goal_verdict(GOAL_SYNCED, false, &st), V_DONE);

@@ -332,7 +332,7 @@ static void signatures(void **state __unused_arg)
 	   "printf '\\0\\0\\0\\0\\203\\0\\0\\0\\10\\0\\0\\0\\10\\0\\0\\0' | dd of=%s bs=1 seek=446 conv=notrunc status=none",
 	   b.path, b.path, b.path, b.path);
 	assert_int_equal(blk_no_signature(&b, "TARGET"), XIT_BUSY);
-	assert_non_null(strstr(the_err.desc, "dos partition table"));
+	assert_non_null(strstr(the_err.desc, "a partition table (dos)"));
 }
 
 int main(void)
