@@ -558,6 +558,9 @@ bool qm_copy_set_pool(struct qm_job *job, struct qm_pool *pool)
 
 	if (READ_ONCE(job->nr_orphans))
 		return false;
+	/* Those who look through the units to give them up; kicked again. */
+	cancel_delayed_work_sync(&job->timeout_work);
+	cancel_delayed_work_sync(&job->state_work);
 	/* Units that ended or were refused find their way back to the pool. */
 	qm_copy_kick(job, 0);
 	flush_delayed_work(&copy->work);

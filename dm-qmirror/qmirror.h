@@ -35,11 +35,11 @@
  *    copy never runs over a range with an active write in flight; a copy that
  *    was refused three times queues.  (range.c; copy.c: try_unit)
  * 4. `final` implies equal legs and a flushed target, with the device quiet.
- *    (job.c: qm_job_quiesce)
+ * *    (job.c: qm_job_quiesce, qm_job_try_final)
  * 7. Nothing waits in map, allocates without reserve in map or needs the I/O
  *    it is blocking.  postsuspend waits at most QM_QUIESCE_MS.
- * 9. `final` looks at our own @quiet flag, set at the end of postsuspend and
- *    cleared in preresume, not at dm_suspended().
+ * 9. `final` looks at our own @quiet flag, set in postsuspend when nothing is
+ *    in flight and cleared in resume before I/O flows, not at dm_suspended().
  *
  * Discards are not in the range lock.  They change what the source reads in
  * no defined way, so they mark their chunks when the last of their legs has

@@ -183,7 +183,6 @@ static void set_features(struct qm_target *t)
 
 	ti->per_io_data_size = sizeof(struct qm_io);
 	ti->num_flush_bios = 1;
-	ti->flush_supported = true;
 	ti->num_write_zeroes_bios = 1;
 	/* The source's, whatever the target can (K-14). */
 	ti->num_discard_bios = discards;
