@@ -35,7 +35,7 @@
  *    copy never runs over a range with an active write in flight; a copy that
  *    was refused three times queues.  (range.c; copy.c: try_unit)
  * 4. `final` implies equal legs and a flushed target, with the device quiet.
- * *    (job.c: qm_job_quiesce, qm_job_try_final)
+ *    (job.c: qm_job_quiesce, qm_job_try_final)
  * 7. Nothing waits in map, allocates without reserve in map or needs the I/O
  *    it is blocking.  postsuspend waits at most QM_QUIESCE_MS.
  * 9. `final` looks at our own @quiet flag, set in postsuspend when nothing is
