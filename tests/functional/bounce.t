@@ -84,26 +84,26 @@ t_equal "overlap with mode switches: legs equal"
 
 # --- adjacent small writes in one chunk do not wait for each other; the two
 # legs are written at the same time
-dm_swap tgt "0 $LEN delay ${RAW[tgt]} 0 0 ${RAW[tgt]} 0 400"
+dm_swap tgt "0 $LEN delay ${RAW[tgt]} 0 0 ${RAW[tgt]} 0 1000"
 for how in "" no_bounce; do
 	# shellcheck disable=SC2086
 	mirror sync none copy_mode write-blocking $how
 	wait_st '^ready yes '
 	dio -p $DM/m w:0:8:g1 w:8:8:g1 w:16:8:g1 w:120:8:g1 > /tmp/out
 	slowest=$(awk '$3 > m { m = $3 } END { print m + 0 }' /tmp/out)
-	t_between "$how: four adjacent writes in one chunk take one delay" "$slowest" 380 780
+	t_between "$how: four adjacent writes in one chunk take one delay" "$slowest" 950 1900
 	dio -p $DM/m w:256:8:g1 w:260:8:g2 > /tmp/out
 	slowest=$(awk '$3 > m { m = $3 } END { print m + 0 }' /tmp/out)
-	t_between "$how: two that overlap take two" "$slowest" 760 1600
+	t_between "$how: two that overlap take two" "$slowest" 1950 4000
 	t_ok "$how: a read does not wait for a write" timeout 5 "$TOOLS/dio" $DM/m r:0:8:g1
 	unmirror
 done
-dm_swap src "0 $LEN delay ${RAW[src]} 0 0 ${RAW[src]} 0 400"
+dm_swap src "0 $LEN delay ${RAW[src]} 0 0 ${RAW[src]} 0 1000"
 for how in "" no_bounce; do
 	# shellcheck disable=SC2086
 	mirror sync none copy_mode write-blocking $how
 	wait_st '^ready yes '
-	t_between "$how: both legs at the same time" "$(dio $DM/m w:0:8:g1 | cut -d' ' -f3)" 380 720
+	t_between "$how: both legs at the same time" "$(dio $DM/m w:0:8:g1 | cut -d' ' -f3)" 950 1900
 	unmirror
 done
 dm_swap src "$(linear_line src)"

@@ -190,6 +190,7 @@ heal tgt
 unmirror
 
 # --- guest writes, target fails, READY: all of it in write-blocking mode
+declare -A low=([ignore]=1)
 for policy in report stop ignore; do
 	mirror copy_mode write-blocking on_target_error $policy
 	wait_st '^ready yes ' 20
@@ -204,7 +205,8 @@ for policy in report stop ignore; do
 	esac
 	t_is "$(field error)" target:write:EIO:1020 "guest write, $policy: the error names the write's sector"
 	t_between "guest write, $policy: an event" $(($(events) - ev)) 1 99
-	t_is "$(field dirty)" 2 "guest write, $policy: both chunks are dirty"
+	# the good one may have been copied again already
+	t_between "guest write, $policy: its chunks are dirty" "$(field dirty)" ${low[$policy]-2} 2
 	ev=$(events)
 	if [[ $policy == stop ]]; then
 		# more errors and other writes while stopped

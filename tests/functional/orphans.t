@@ -38,7 +38,7 @@ fill $DM/tgt 1
 # --- reads go on, writes and flushes wait
 ready_wb on_target_error ignore
 hang
-writer 0 8 2
+writer 0 8 101
 w1=$W
 t_ok "a mirrored write waits for its target" waits $w1
 t_ok "reads go on: elsewhere" timeout 5 "$TOOLS/dio" $DM/m r:8192:8:g1
@@ -63,7 +63,7 @@ unmirror
 # --- removable while aborting; the module and the target then say in use
 ready_wb
 hang
-writer 0 8 2
+writer 0 8 102
 msg cancel force
 in_time 5 $W
 wait_st '^aborting .* 1$'
@@ -94,19 +94,21 @@ printf '%s\n' "0 1024 delay ${RAW[tgt]} 0 0 ${RAW[tgt]} 0 3000" "1024 8 error" \
 	"1032 $((LEN - 1032)) linear ${RAW[tgt]} 1032" | dmsetup create slow && dmsetup mknodes slow
 dm_make m "0 $LEN qmirror $DM/src 0 $DM/slow 0 4 sync none copy_mode write-blocking"
 wait_st '^ready yes '
-writer 0 8 4
+writer 0 8 103
 dio $DM/m w:1024:8:g4 > /dev/null
 t_wait "report with a write under way: the job ends" '^(aborting|concluded) .* target:write:EIO:1024 ' 5
 t_ok "report: the write under way ends" in_time 8 $W
 t_wait "report: concluded after it" '^concluded ' 10
 unmirror
 dmsetup remove slow
+mirror && wait_st '^ready '	# equal again
+unmirror
 
 # --- target_timeout
 ready_wb target_timeout 500 on_target_error stop
 hang
 t0=$(now)
-writer 256 16 5
+writer 256 16 104
 t_ok "target_timeout: the guest's write ends" in_time 5 $W
 t_between "target_timeout: after about that time" $(($(now) - t0)) 400 2500
 t_like "$(< /tmp/w.256)" ' ok ' "target_timeout: with its source's result"
@@ -136,7 +138,7 @@ t_equal "target_timeout: equal after the orphan has ended"
 dio $DM/tgt w:0:128:g9 > /dev/null
 mirror sync bitmap copy_mode write-blocking target_timeout 300 on_target_error ignore
 hang
-writer 512 8 7
+writer 512 8 105
 in_time 5 $W
 msg resume
 sleep 0.5
@@ -174,7 +176,7 @@ unmirror
 # --- suspend --noflush
 ready_wb on_target_error stop
 hang
-writer 0 8 2
+writer 0 8 106
 w1=$W
 t0=$(now)
 t_ok "suspend --noflush does not wait for the target" timeout_dmsetup 15 suspend --noflush m
@@ -199,14 +201,14 @@ t_equal "suspend --noflush: legs equal"
 # --- a plain suspend waits, interruptibly
 ready_wb
 hang
-writer 0 8 3
+writer 0 8 107
 w1=$W
 dmsetup suspend m 2>/dev/null &
 s=$!
 t_ok "a plain suspend waits" waits $s
-kill -INT $s 2>/dev/null
+kill -TERM $s 2>/dev/null
 if in_time 3 $s; then rc=0; else rc=$?; fi
-t_between "and can be interrupted" $rc 1 98
+t_is $((rc != 0 && rc != 99)) 1 "and can be interrupted"
 unhang
 t_ok "the guest's write ends" in_time 5 $w1
 t_wait "the mirror is whole" '^ready yes ' 5
@@ -216,7 +218,7 @@ t_equal "plain suspend: legs equal"
 # --- no_bounce: nothing can be given up
 ready_wb no_bounce
 hang
-writer 0 8 4
+writer 0 8 108
 w1=$W
 timeout 5 dmsetup message m 0 cancel force
 t_ok "no_bounce: the write waits on after cancel force" waits $w1
@@ -246,13 +248,13 @@ t_is "$(< /sys/module/dm_qmirror/refcnt)" 0 "copies ended: module free"
 # --- hung target, suspend --noflush, other table, resume: the guest is freed
 ready_wb
 hang
-writer 0 8 6
+writer 0 8 109
 w1=$W
 t_ok "rescue: load, suspend --noflush, resume" bash -c "
 	dmsetup load m --table '0 $LEN linear ${RAW[src]} 0' &&
 	timeout 15 dmsetup suspend --noflush m && timeout 10 dmsetup resume m"
 t_ok "rescue: the write ended" in_time 5 $w1
-t_ok "rescue: the device works" timeout 5 "$TOOLS/dio" $DM/m r:0:8:g6 w:8:8:g6
+t_ok "rescue: the device works" timeout 5 "$TOOLS/dio" $DM/m r:0:8:g109 w:8:8:g6
 unhang
 unmirror
 

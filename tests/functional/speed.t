@@ -60,8 +60,8 @@ t_wait "below a chunk a second: something is copied" ' [1-9][0-9]*/[0-9]+ [0-9]+
 t_between "below a chunk a second: but little" "$(field offset)" 1 4096
 unmirror
 
-# --- buf_size: with a target of 20 ms a write the copier fills its buffer
-dm_swap tgt "0 $LEN delay ${RAW[tgt]} 0 0 ${RAW[tgt]} 0 20"
+# --- buf_size: with a target of 100 ms a write the copier fills its buffer
+dm_swap tgt "0 $LEN delay ${RAW[tgt]} 0 0 ${RAW[tgt]} 0 100"
 for spec in "128 128" "1024 128" "4096 128" "2048 2048" "1 128" "1000 128" "16384 1"; do
 	read -r buf gran <<< "$spec"
 	limit=$(((buf + gran - 1) / gran * gran))

@@ -15,13 +15,13 @@ legs $((16 * 2048 + 1))
 dm_make m "$(linear_line src)"
 
 for mode in background write-blocking; do
-	for ((i = 1; i <= 5; i++)); do
+	for ((i = 1; i <= 4; i++)); do
 		fill $DM/tgt 2
-		"$TOOLS/mixer" -t 2 -d 3 -w 80 ${SEED:+-r $SEED} $DM/m > /tmp/mixer 2>&1 &
+		"$TOOLS/mixer" -t 2 -d 4 -w 80 ${SEED:+-r $SEED} $DM/m > /tmp/mixer 2>&1 &
 		x=$!
 		SYS[m]=
 		mark m
-		for ((k = 0; k < 500 && $(since m wio) < 20; k++)); do sleep 0.01; done
+		while kill -0 $x 2>/dev/null && (($(since m wio) < 20)); do :; done
 		dmsetup load m --table "$(line copy_mode $mode)"
 		dmsetup suspend m
 		dmsetup resume m
