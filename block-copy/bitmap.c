@@ -67,10 +67,12 @@ static void set_summary(struct bc_bitmap *map, unsigned long bit)
 /* The slow half of bc_bitmap_set(): full barrier, returns true if it was clear. */
 bool __bc_bitmap_set(struct bc_bitmap *map, unsigned long bit)
 {
-	if (test_and_set_bit(bit, map->bits))
-		return false;
-
+	/* Counted first: rather one too many for a moment than one too few. */
 	atomic_long_inc(&map->count);
+	if (test_and_set_bit(bit, map->bits)) {
+		atomic_long_dec(&map->count);
+		return false;
+	}
 	/*
 	 * The bit before its summary, see (A) in bc_bitmap_next(): whoever
 	 * clears the summary looks at the group again.
@@ -109,9 +111,12 @@ static unsigned long set_word(struct bc_bitmap *map, unsigned long word,
 	if ((atomic_long_read(w) & mask) == mask)
 		return 0;
 
+	/* As in __bc_bitmap_set(): count more at first, correct afterwards. */
+	atomic_long_add(hweight_long(mask), &map->count);
 	fresh = hweight_long(mask & ~atomic_long_fetch_or(mask, w));
+	if (fresh != hweight_long(mask))
+		atomic_long_sub(hweight_long(mask) - fresh, &map->count);
 	if (fresh) {
-		atomic_long_add(fresh, &map->count);
 		smp_mb__after_atomic();	/* as in __bc_bitmap_set() */
 		set_summary(map, word * BITS_PER_LONG);
 	}

@@ -19,6 +19,8 @@
 
 /* A refused copy tries again so soon. */
 #define RETRY_MS	2U
+/* The first MiB waits for so many sweeps. */
+#define MAX_WRAPS	4U
 
 /* Run the copier, at the latest after @delay_ms.  Any context. */
 void qm_copy_kick(struct qm_job *job, unsigned int delay_ms)
@@ -45,7 +47,8 @@ void qm_copy_new_dirt(struct qm_job *job)
 	/* (E) The bit before the look at idle; pairs with (E) in go_idle(). */
 	smp_mb();
 	if (READ_ONCE(job->copy.idle) && xchg(&job->copy.idle, 0))
-		qm_copy_kick(job, lag ? QM_LAG_MS : 0);
+		mod_delayed_work(job->copy_wq, &job->copy.work,
+				 lag ? msecs_to_jiffies(QM_LAG_MS) : 0);
 }
 
 /* May anything be copied? */
@@ -57,10 +60,19 @@ bool qm_copy_allowed(struct qm_job *job)
 	       !READ_ONCE(job->quiescing) && !READ_ONCE(job->giving_up);
 }
 
-/* The limit of "speed", from now on.  Under verb_lock. */
+/* The limit of "speed", from the next pass on.  Under verb_lock. */
 void qm_copy_set_speed(struct qm_job *job)
 {
-	bc_rate_set(&job->copy.rate, job->args.speed, ktime_get_ns());
+	WRITE_ONCE(job->copy.new_speed, job->args.speed);
+	/* The value before the flag; pairs with the xchg() in apply_speed(). */
+	smp_store_release(&job->copy.speed_changed, 1);
+}
+
+static void apply_speed(struct qm_copy *copy)
+{
+	if (xchg(&copy->speed_changed, 0))
+		bc_rate_set(&copy->rate, READ_ONCE(copy->new_speed),
+			    ktime_get_ns());
 }
 
 /*
@@ -133,12 +145,12 @@ void qm_copy_note_success(struct qm_job *job, unsigned long first,
 	struct qm_copy *copy = &job->copy;
 	unsigned int i;
 
-	copy->backoff_all_ms = 0;
 	for (i = 0; copy->nr_backoff && i < QM_NR_BACKOFF; i++)
 		if (copy->backoff[i].ms && copy->backoff[i].chunk >= first &&
 		    copy->backoff[i].chunk <= last) {
 			copy->backoff[i].ms = 0;
 			copy->nr_backoff--;
+			copy->backoff_all_ms = 0;
 		}
 }
 
@@ -153,6 +165,7 @@ static void prune_backoff(struct qm_job *job)
 	unsigned int i;
 
 	if (xchg(&copy->forget_backoff, 0)) {
+		copy->backoff_all_ms = 0;
 		qm_copy_note_success(job, 0, job->nr_chunks - 1);
 		return;
 	}
@@ -225,15 +238,19 @@ static unsigned long next_chunk(struct qm_job *job)
 	if (copy->swept || next_in(job, 0, head) >= head)
 		return none;
 
-	/* Only the first MiB is left: when the others have ended. */
-	if (atomic_read(&copy->busy))
+	/*
+	 * Only the first MiB is left: when the others have ended.  Chunks that
+	 * wait for their back-off or an orphan are not waited for.
+	 */
+	if (atomic_read(&copy->busy) || !list_empty(&copy->refused))
 		return none;
 	copy->swept = true;
 	return next_in(job, 0, head);
 
 wrapped:
-	/* Somebody dirties faster than we sweep: the first MiB has waited. */
-	copy->swept = true;
+	/* Somebody dirties faster than we sweep: it has waited long enough. */
+	if (++copy->wraps > MAX_WRAPS)
+		copy->swept = true;
 	return chunk;
 }
 
@@ -270,9 +287,10 @@ static void plan_run(struct qm_job *job, struct qm_unit *unit,
 
 static unsigned int nr_pieces(struct qm_job *job, unsigned long chunk)
 {
-	return DIV_ROUND_UP(qm_chunk_end(job, chunk) -
-			    qm_chunk_start(job, chunk),
-			    (sector_t)job->copy.pool->unit_sectors);
+	unsigned int sectors = qm_chunk_end(job, chunk) -
+			       qm_chunk_start(job, chunk);
+
+	return DIV_ROUND_UP(sectors, job->copy.pool->unit_sectors);
 }
 
 static void begin_big(struct qm_job *job, unsigned long chunk)
@@ -284,6 +302,7 @@ static void begin_big(struct qm_job *job, unsigned long chunk)
 	WRITE_ONCE(copy->big_left, nr_pieces(job, chunk));
 	smp_mb();	/* left before clean, see qm_job_clean() */
 	bc_bitmap_clear(&job->dirty, chunk);
+	/* plan_piece() looks for orphans after this: see check_again(). */
 	copy->next = chunk + 1;
 }
 
@@ -405,7 +424,7 @@ static void try_refused(struct qm_job *job)
 	LIST_HEAD(again);
 
 	list_for_each_entry_safe(unit, next, &copy->refused, list)
-		if (unit->state == QM_UNIT_REFUSED)
+		if (qm_unit_is(unit, QM_UNIT_REFUSED))
 			list_move_tail(&unit->list, &again);
 
 	list_for_each_entry_safe(unit, next, &again, list) {
@@ -423,7 +442,7 @@ static bool any_refused(struct qm_copy *copy)
 	struct qm_unit *unit;
 
 	list_for_each_entry(unit, &copy->refused, list)
-		if (unit->state == QM_UNIT_REFUSED)
+		if (qm_unit_is(unit, QM_UNIT_REFUSED))
 			return true;
 	return false;
 }
@@ -432,32 +451,30 @@ static bool any_refused(struct qm_copy *copy)
 static unsigned int backoff_left(struct qm_job *job)
 {
 	struct qm_copy *copy = &job->copy;
-	unsigned long first = jiffies + msecs_to_jiffies(BC_BACKOFF_LAST);
-	bool any = copy->backoff_all_ms;
+	unsigned long now = jiffies, first = now;
 	unsigned int i;
 
-	if (any)
+	if (copy->backoff_all_ms && time_after(copy->backoff_all, now))
 		first = copy->backoff_all;
+	/*
+	 * Those whose time is over and that were not picked all the same have
+	 * an orphan or a unit: its end kicks us.
+	 */
 	for (i = 0; copy->nr_backoff && i < QM_NR_BACKOFF; i++)
-		if (copy->backoff[i].ms) {
-			any = true;
-			if (time_before(copy->backoff[i].until, first))
-				first = copy->backoff[i].until;
-		}
-	if (!any)
-		return 0;
-	return time_after(first, jiffies) ?
-	       jiffies_to_msecs(first - jiffies) + 1 : 1;
+		if (copy->backoff[i].ms &&
+		    time_after(copy->backoff[i].until, now) &&
+		    (first == now || time_before(copy->backoff[i].until, first)))
+			first = copy->backoff[i].until;
+	return first == now ? 0 : jiffies_to_msecs(first - now) + 1;
 }
 
 /*
  * Nothing to do, or nothing that may be done now: sleep until new dirt, or
  * until what waits for its time.
  */
-static void go_idle(struct qm_job *job, u64 delay_ns)
+static void go_idle(struct qm_job *job, u64 delay_ns, int marks)
 {
 	struct qm_copy *copy = &job->copy;
-	unsigned long dirty = bc_bitmap_count(&job->dirty);
 	unsigned int ms = 0;
 
 	/* Whoever allows it again kicks us: no need to be woken by dirt. */
@@ -466,7 +483,8 @@ static void go_idle(struct qm_job *job, u64 delay_ns)
 	WRITE_ONCE(copy->idle, 1);
 	/* (E) idle before the look for new dirt, see qm_copy_new_dirt(). */
 	smp_mb();
-	if (bc_bitmap_count(&job->dirty) > dirty) {
+	if (atomic_read(&job->marks) != marks) {
+		/* Dirt came during this pass, perhaps behind our back. */
 		qm_copy_kick(job, RETRY_MS);
 		return;
 	}
@@ -475,7 +493,7 @@ static void go_idle(struct qm_job *job, u64 delay_ns)
 		ms = div_u64(delay_ns, NSEC_PER_MSEC) + 1;
 	else if (any_refused(copy))
 		ms = RETRY_MS;
-	else if (dirty)
+	else
 		ms = backoff_left(job);
 	if (ms)
 		qm_copy_kick(job, ms);
@@ -486,10 +504,13 @@ void qm_copy_work(struct work_struct *work)
 {
 	struct qm_job *job = container_of(to_delayed_work(work), struct qm_job,
 					  copy.work);
+	int marks = atomic_read(&job->marks);
 	enum qm_state state;
 	u64 delay;
 
 	WRITE_ONCE(job->copy.idle, 0);
+	smp_mb();	/* the count before the sweep; see go_idle() */
+	apply_speed(&job->copy);
 	qm_units_step(job);
 	qm_units_granted(job);
 	prune_backoff(job);
@@ -499,7 +520,7 @@ void qm_copy_work(struct work_struct *work)
 	state = READ_ONCE(job->state);
 	if (state == QM_PAUSED || state == QM_STANDBY || state >= QM_ABORTING)
 		drop_big(job);
-	go_idle(job, delay);
+	go_idle(job, delay, marks);
 
 	if (qm_job_clean(job) || state == QM_ABORTING)
 		qm_kick_state(job);
@@ -566,7 +587,7 @@ bool qm_copy_set_pool(struct qm_job *job, struct qm_pool *pool)
 	flush_delayed_work(&copy->work);
 	cancel_delayed_work_sync(&copy->work);
 	for (i = 0; i < old->nr; i++)
-		if (old->units[i]->state != QM_UNIT_IDLE)
+		if (!qm_unit_is(old->units[i], QM_UNIT_IDLE))
 			return false;
 
 	INIT_LIST_HEAD(&copy->free);

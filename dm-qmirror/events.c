@@ -201,6 +201,7 @@ void qm_job_error(struct qm_job *job, enum qm_side side, enum qm_op op,
 		goto out;
 
 	job->errors[side]++;
+	job->flush_void = true;
 	job->synced = false;
 	job->final = false;
 	if (!job->error.error) {

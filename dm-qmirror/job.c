@@ -63,6 +63,8 @@ static void free_job(struct qm_job *job)
 		destroy_workqueue(job->io_wq);
 	if (job->copy_wq)
 		destroy_workqueue(job->copy_wq);
+	if (job->send_wq)
+		destroy_workqueue(job->send_wq);
 	bc_bitmap_exit(&job->dirty);
 	bc_bitmap_exit(&job->since[0]);
 	bc_bitmap_exit(&job->since[1]);
@@ -112,7 +114,9 @@ static int make_queues(struct qm_job *job)
 				     WQ_MEM_RECLAIM | WQ_UNBOUND, 0, dev);
 	job->copy_wq = alloc_workqueue("kqmirror_copy/%s",
 				       WQ_MEM_RECLAIM | WQ_UNBOUND, 0, dev);
-	return job->io_wq && job->copy_wq ? 0 : -ENOMEM;
+	job->send_wq = alloc_workqueue("kqmirror_send/%s",
+				       WQ_MEM_RECLAIM | WQ_UNBOUND, 0, dev);
+	return job->io_wq && job->copy_wq && job->send_wq ? 0 : -ENOMEM;
 }
 
 static void init_job(struct qm_job *job)
@@ -130,9 +134,13 @@ static void init_job(struct qm_job *job)
 	INIT_LIST_HEAD(&job->parked);
 	init_llist_head(&job->granted);
 	init_llist_head(&job->leg_done);
+	init_llist_head(&job->send_legs);
+	init_llist_head(&job->send_bare);
+	init_llist_head(&job->send_units);
 	init_waitqueue_head(&job->wait);
 	job->orphans = RB_ROOT_CACHED;
 	INIT_WORK(&job->io_work, qm_io_work);
+	INIT_WORK(&job->send_work, qm_send_work);
 	INIT_WORK(&job->event_work, qm_event_work);
 	INIT_WORK(&job->orphan_work, qm_orphan_work);
 	INIT_WORK(&job->release_work, qm_release_work);
@@ -204,8 +212,10 @@ static void cancel_works(struct qm_job *job)
 {
 	cancel_work_sync(&job->orphan_work);
 	cancel_delayed_work_sync(&job->timeout_work);
-	cancel_work_sync(&job->io_work);
 	cancel_delayed_work_sync(&job->state_work);
+	/* These may have something in their hands: let them end it. */
+	flush_work(&job->send_work);
+	flush_work(&job->io_work);
 	cancel_delayed_work_sync(&job->copy.work);
 }
 
@@ -302,7 +312,8 @@ static bool target_is_used(struct qm_target *t, struct mapped_device *md)
 		if (orphans && job->md == md && job->live)
 			continue;	/* joins, or is refused as another line */
 		for (side = 0; side < QM_NR_SIDES; side++)
-			if (overlap(bdev, t->start[QM_TARGET],
+			if (job->leg[side].handle &&
+			    overlap(bdev, t->start[QM_TARGET],
 				    job->leg[side].bdev, job->leg[side].start,
 				    t->ti->len, job->len))
 				return true;
@@ -486,6 +497,13 @@ void qm_job_detach(struct qm_target *t)
 		set_bit(QM_GIVE_UP_GONE, &job->giving_up);
 		qm_give_up(job, 0);
 		qm_units_give_up(job, 0);
+		/* Orphans on the target are no reason to hold the source. */
+		mutex_lock(&qm_jobs_lock);
+		if (!qm_units_read(job)) {
+			close_leg(&job->leg[QM_SOURCE]);
+			job->leg[QM_SOURCE].handle = NULL;
+		}
+		mutex_unlock(&qm_jobs_lock);
 	}
 	qm_job_put(job);
 }
@@ -535,8 +553,12 @@ bool qm_job_clean(struct qm_job *job)
 	int seq = atomic_read(&job->copy.seq);
 
 	smp_rmb();
-	if (bc_bitmap_count(&job->dirty) || atomic_read(&job->copy.busy) ||
-	    READ_ONCE(job->copy.big_left) || READ_ONCE(job->nr_orphans))
+	if (bc_bitmap_count(&job->dirty))
+		return false;
+	/* Pairs with account_begin(), which is busy before it clears. */
+	smp_rmb();
+	if (atomic_read(&job->copy.busy) || READ_ONCE(job->copy.big_left) ||
+	    READ_ONCE(job->nr_orphans))
 		return false;
 	smp_rmb();
 	return seq == atomic_read(&job->copy.seq);
@@ -595,7 +617,7 @@ static void own_flush_done(struct qm_leg *leg)
 
 	spin_lock_irq(&job->lock);
 	job->flushing = false;
-	job->flush_ok = !status;
+	job->flush_ok = !status && !job->flush_void;
 	if (status) {
 		job->flush_backoff_ms = bc_backoff_next(job->flush_backoff_ms);
 		job->flush_after = jiffies +
@@ -626,6 +648,7 @@ static bool start_own_flush(struct qm_job *job)
 	if (!busy) {
 		job->flushing = true;
 		job->flush_ok = false;
+		job->flush_void = false;
 		job->flush_rest = job->quiet ? job->rest : 0;
 		job->flush_marks = atomic_read(&job->marks);
 		job->flush_seq = atomic_read(&job->copy.seq);
@@ -637,7 +660,8 @@ static bool start_own_flush(struct qm_job *job)
 	}
 	leg->done = own_flush_done;
 	qm_flush_prepare(job, leg);
-	qm_leg_submit(leg);
+	qm_leg_arm(leg);
+	qm_leg_submit(leg, false);
 	return true;
 }
 
@@ -662,21 +686,27 @@ static void flush_when_due(struct qm_job *job)
 
 /*
  * READY: at one instant nothing was dirty and nothing in flight, and the flush
- * that began then was good (M-51, M-95).  Dirt that came during the flush does
- * not count against it: background mode might never get there.
+ * that began then was good (M-51, M-95).  In background mode, writes that came
+ * during the flush do not count against it: it might never get there.
  */
+static bool __flushed_for_ready(struct qm_job *job)
+{
+	if (!job->flush_ok || READ_ONCE(job->nr_orphans))
+		return false;
+	return job->in_background || qm_job_clean(job);
+}
+
 static void look_running(struct qm_job *job)
 {
 	bool flush = false;
 
 	spin_lock_irq(&job->lock);
 	if (job->state == QM_RUNNING && !job->quiescing && !job->flushing) {
-		if (job->flush_ok) {
-			job->flush_ok = false;
+		if (__flushed_for_ready(job))
 			__qm_set_state(job, QM_READY);
-		} else {
+		else
 			flush = qm_job_clean(job);
-		}
+		job->flush_ok = false;
 	}
 	spin_unlock_irq(&job->lock);
 	if (flush)
@@ -735,9 +765,13 @@ static void look_pending(struct qm_job *job)
 {
 	if (!READ_ONCE(job->flush_wanted) || READ_ONCE(job->flushing))
 		return;
-	start_own_flush(job);
-	WRITE_ONCE(job->flush_wanted, false);
-	wake_up(&job->wait);
+	if (start_own_flush(job)) {
+		WRITE_ONCE(job->flush_wanted, false);
+		wake_up(&job->wait);
+	} else {
+		queue_delayed_work(qm_wq, &job->state_work,
+				   msecs_to_jiffies(BC_BACKOFF_FIRST));
+	}
 }
 
 /* What can go forward goes forward. */
@@ -821,8 +855,10 @@ void qm_job_quiesce(struct qm_job *job)
 		qm_kick_state(job);
 		if (time_before(jiffies, end))
 			wait_event_timeout(job->wait,
-					   !READ_ONCE(job->flush_wanted) &&
-					   !READ_ONCE(job->flushing),
+					   READ_ONCE(job->state) !=
+					   QM_PENDING ||
+					   (!READ_ONCE(job->flush_wanted) &&
+					    !READ_ONCE(job->flushing)),
 					   end - jiffies);
 	}
 	qm_job_try_final(job);

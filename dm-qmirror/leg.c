@@ -98,6 +98,7 @@ static void init_leg(struct qm_leg *leg)
 	leg->ended = 0;
 	leg->status = BLK_STS_OK;
 	leg->owns_epoch = false;
+	leg->flush = false;
 	leg->bio.bi_bdev = NULL;
 }
 
@@ -215,9 +216,10 @@ static void defer_leg(struct qm_leg *leg)
 	queue_work(leg->job->io_wq, &leg->job->io_work);
 }
 
-static bool is_flush(const struct qm_leg *leg)
+static void send_leg_later(struct qm_leg *leg)
 {
-	return leg->bio.bi_opf & REQ_PREFLUSH;
+	llist_add(&leg->work, &leg->job->send_legs);
+	queue_work(leg->job->send_wq, &leg->job->send_work);
 }
 
 static void target_ended(struct qm_leg *leg, blk_status_t status)
@@ -229,8 +231,7 @@ static void target_ended(struct qm_leg *leg, blk_status_t status)
 		orphan_ended(leg);
 		return;
 	}
-	if (unlikely(leg->done || (is_flush(leg) &&
-				   (status || leg->owns_epoch))))
+	if (unlikely(leg->done || (leg->flush && (status || leg->owns_epoch))))
 		defer_leg(leg);
 	else
 		bio_endio(leg->guest);
@@ -242,8 +243,8 @@ static void leg_end_io(struct bio *bio)
 
 	/* The job must not go away under our feet, see qm_job_release(). */
 	rcu_read_lock();
-	if (unlikely(bio->bi_status == BLK_STS_NOTSUPP &&
-		     bio_op(bio) == REQ_OP_WRITE_ZEROES))
+	/* Whatever the reason: if data cannot be written it will say so. */
+	if (unlikely(bio->bi_status && bio_op(bio) == REQ_OP_WRITE_ZEROES))
 		defer_leg(leg);
 	else
 		target_ended(leg, bio->bi_status);
@@ -251,23 +252,35 @@ static void leg_end_io(struct bio *bio)
 }
 
 /**
- * qm_leg_submit() - send a leg to the target
+ * qm_leg_arm() - a leg is about to be sent: it can be given up from here on
  * @leg: bio initialised, @range, and @guest or @done set
  *
- * @guest, not yet submitted itself, waits for the leg from here on.  Any
- * context that may submit bios.
+ * @guest, not yet submitted itself, waits for the leg.
  */
-void qm_leg_submit(struct qm_leg *leg)
+void qm_leg_arm(struct qm_leg *leg)
 {
-	struct qm_job *job = leg->job;
-
 	if (leg->guest)
 		bio_inc_remaining(leg->guest);
 	leg->bio.bi_end_io = leg_end_io;
-	leg->bio.bi_iter.bi_sector = job->leg[QM_TARGET].start +
+	leg->bio.bi_iter.bi_sector = leg->job->leg[QM_TARGET].start +
 				     leg->range.start;
 	leg->started = jiffies;
 	WRITE_ONCE(leg->state, QM_LEG_IN_FLIGHT);
+}
+
+/**
+ * qm_leg_submit() - send an armed leg to the target
+ * @leg: armed
+ * @in_map: from dm's map; workers leave it to send_work, because a hung target
+ *	    may have no tags left and they must not wait for it
+ *
+ * From map the guest's own bio is submitted before, so that it does not wait
+ * behind ours on current->bio_list.
+ */
+void qm_leg_submit(struct qm_leg *leg, bool in_map)
+{
+	struct qm_job *job = leg->job;
+
 	/*
 	 * (B) The state before the look at giving_up: either we see the flag
 	 * or qm_give_up() sees the leg.  Pairs with (B) there.
@@ -277,7 +290,32 @@ void qm_leg_submit(struct qm_leg *leg)
 		target_ended(leg, BLK_STS_AGAIN);
 		return;
 	}
-	submit_bio_noacct(&leg->bio);
+	if (likely(in_map))
+		submit_bio_noacct(&leg->bio);
+	else
+		send_leg_later(leg);
+}
+
+/* What workers send to the target; the only one that may wait for it. */
+void qm_send_work(struct work_struct *work)
+{
+	struct qm_job *job = container_of(work, struct qm_job, send_work);
+	struct qm_leg *leg, *next;
+	struct qm_io *io, *next_io;
+	struct llist_node *list;
+
+	list = llist_reverse_order(llist_del_all(&job->send_legs));
+	llist_for_each_entry_safe(leg, next, list, work) {
+		if (READ_ONCE(leg->state) == QM_LEG_GIVEN_UP)
+			target_ended(leg, BLK_STS_AGAIN);
+		else
+			submit_bio_noacct(&leg->bio);
+	}
+	list = llist_reverse_order(llist_del_all(&job->send_bare));
+	llist_for_each_entry_safe(io, next_io, list, granted)
+		submit_bio_noacct(&io->bio);
+
+	qm_units_send(job);
 }
 
 /**
@@ -436,7 +474,7 @@ static void take_leg_of_range(struct bc_range *range, void *data)
 static void give_up_leg(struct qm_leg *leg, struct give_up *g)
 {
 	struct qm_job *job = leg->job;
-	bool flush = is_flush(leg);
+	bool flush = leg->flush;
 	sector_t start = leg->range.start;
 	sector_t sectors = leg->range.last - start + 1;
 	enum qm_op op = flush ? QM_FLUSH :
@@ -457,8 +495,10 @@ static void give_up_leg(struct qm_leg *leg, struct give_up *g)
 		qm_flush_failed(job, leg->owns_epoch);
 	else if (leg->owns_epoch)
 		qm_flush_unknown(job);
+	/* A flush dirties nothing, but there is an orphan now. */
+	qm_marked(job);
 	if (g->timeout)
-		qm_job_error(job, QM_TARGET, op, -ETIMEDOUT, start);
+		qm_job_error(job, QM_TARGET, op, -ETIMEDOUT, flush ? 0 : start);
 
 	if (leg->done)
 		leg->done(leg);
@@ -553,6 +593,7 @@ void qm_flush_prepare(struct qm_job *job, struct qm_leg *leg)
 
 	bio_init(&leg->bio, job->leg[QM_TARGET].bdev, NULL, 0,
 		 REQ_OP_WRITE | REQ_PREFLUSH | REQ_SYNC);
+	leg->flush = true;
 	/* A place in the tree of orphans, of no sector that a write can have. */
 	leg->range.start = job->len;
 	leg->range.last = job->len;
@@ -576,20 +617,31 @@ static void reopen_epoch(struct qm_job *job)
 	spin_unlock_irq(&job->since_lock);
 }
 
-/* A flush was given up: nobody knows.  What it covered is still unflushed. */
-void qm_flush_unknown(struct qm_job *job)
+struct range_to {
+	struct qm_job *job;
+	struct bc_bitmap *map;
+};
+
+/* bc_range_walk(): in flight while a flush failed or was given up. */
+static void set_range(struct bc_range *range, void *data)
 {
-	bc_bitmap_merge(&job->since[job->epoch], &job->since[!job->epoch]);
-	reopen_epoch(job);
+	struct range_to *to = data;
+
+	bc_bitmap_set_range(to->map, qm_chunk(to->job, range->start),
+			    qm_chunk(to->job, range->last));
 }
 
-/* bc_range_walk(): in flight while a flush failed. */
-static void mark_range(struct bc_range *range, void *data)
+/*
+ * A flush was given up: nobody knows.  What it covered is still unflushed, and
+ * so is what looked at the epoch before it was closed and sets its bit now.
+ */
+void qm_flush_unknown(struct qm_job *job)
 {
-	struct qm_job *job = data;
+	struct range_to to = { job, &job->since[job->epoch] };
 
-	bc_bitmap_set_range(&job->dirty, qm_chunk(job, range->start),
-			    qm_chunk(job, range->last));
+	bc_range_walk(&job->ranges, set_range, &to);
+	bc_bitmap_merge(to.map, &job->since[!job->epoch]);
+	reopen_epoch(job);
 }
 
 /**
@@ -602,7 +654,9 @@ static void mark_range(struct bc_range *range, void *data)
  */
 void qm_flush_failed(struct qm_job *job, bool owns_epoch)
 {
-	bc_range_walk(&job->ranges, mark_range, job);
+	struct range_to to = { job, &job->dirty };
+
+	bc_range_walk(&job->ranges, set_range, &to);
 	bc_bitmap_merge(&job->dirty, &job->since[0]);
 	bc_bitmap_merge(&job->dirty, &job->since[1]);
 	if (owns_epoch)
@@ -625,7 +679,7 @@ static void redo_as_data(struct qm_leg *leg)
 	bio->bi_iter.bi_sector = leg->job->leg[QM_TARGET].start +
 				 leg->range.start;
 	bio->bi_end_io = leg_end_io;
-	submit_bio_noacct(bio);
+	send_leg_later(leg);
 }
 
 static void end_flush(struct qm_leg *leg)

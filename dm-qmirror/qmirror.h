@@ -193,6 +193,7 @@ enum {
  * @ended: who is done with a leg that was given up
  * @status: of the target, valid in QM_LEG_DONE
  * @started: jiffies
+ * @flush: it is a flush; the block layer takes the flag out of @bio
  * @owns_epoch: this flush may forget the closed epoch, see leg.c
  * @reserve: job->reserve: goes back there
  * @range: what the target is written to, in sectors of the mirror
@@ -213,6 +214,7 @@ struct qm_leg {
 	int state;
 	unsigned int ended;
 	blk_status_t status;
+	bool flush;
 	bool owns_epoch;
 	bool reserve;
 	unsigned short nr_pages;
@@ -325,9 +327,12 @@ struct qm_pool {
  * @refused: units that did not get their range
  * @next: where the sweep goes on
  * @swept: the first sweep is over, the first MiB is nothing special any more
+ * @wraps: of the first sweep, by chunks that became dirty behind it
  * @big_chunk: a chunk larger than a unit, cut into pieces
  * @big_left: pieces of it not yet issued (also read by others), 0: none
  * @rate: the speed limit
+ * @new_speed: to be set in @rate by the copier, any context
+ * @speed_changed: it is
  * @backoff: chunks that failed under "ignore"
  * @backoff_all: jiffies before which nothing is copied, if @backoff is full
  * @forget_backoff: resume: try everything at once, any context
@@ -345,9 +350,12 @@ struct qm_copy {
 	struct list_head refused;
 	unsigned long next;
 	bool swept;
+	unsigned int wraps;
 	unsigned long big_chunk;
 	unsigned int big_left;
 	struct bc_rate rate;
+	u64 new_speed;
+	int speed_changed;
 	struct qm_backoff backoff[QM_NR_BACKOFF];
 	unsigned int nr_backoff;
 	unsigned int backoff_all_ms;
@@ -415,6 +423,7 @@ struct qm_job {
 	bool flush_ok;			/* the last one was good … */
 	int flush_marks;		/* … and @marks was this when it began */
 	int flush_seq;			/* … and copy.seq this */
+	bool flush_void;		/* … unless an error or orphan came */
 	unsigned int flush_rest;	/* … and @rest this, 0: not quiet */
 	unsigned int rest;		/* counts the suspends */
 	bool flush_wanted;		/* by qm_job_quiesce() */
@@ -439,6 +448,9 @@ struct qm_job {
 	struct list_head parked;	/* writes without memory */
 	struct llist_head granted;	/* writes that got their range */
 	struct llist_head leg_done;	/* legs that need a worker */
+	struct llist_head send_legs;	/* what workers send to the target */
+	struct llist_head send_bare;
+	struct llist_head send_units;
 	struct qm_leg *reserve;
 	unsigned long reserve_busy;
 	struct qm_leg_cache __percpu *leg_cache;
@@ -446,10 +458,15 @@ struct qm_job {
 
 	struct qm_copy copy;
 
-	/* one queue a level: guest I/O, copies, everything else */
+	/*
+	 * One queue a level: guest I/O, copies, everything else; and what may
+	 * sleep until the target has a free tag, which nobody waits for.
+	 */
 	struct workqueue_struct *io_wq;
 	struct workqueue_struct *copy_wq;
+	struct workqueue_struct *send_wq;
 	struct work_struct io_work;
+	struct work_struct send_work;
 	struct delayed_work state_work;
 	struct work_struct event_work;
 	struct delayed_work timeout_work;
@@ -529,7 +546,9 @@ void qm_legs_module_init(void);
 struct qm_leg *qm_leg_alloc(struct qm_job *job, unsigned int pages, gfp_t gfp);
 struct qm_leg *qm_leg_take_reserve(struct qm_job *job);
 void qm_leg_free(struct qm_leg *leg);
-void qm_leg_submit(struct qm_leg *leg);
+void qm_leg_arm(struct qm_leg *leg);
+void qm_leg_submit(struct qm_leg *leg, bool in_map);
+void qm_send_work(struct work_struct *work);
 void qm_leg_track(struct qm_leg *leg);
 blk_status_t qm_leg_end(struct qm_leg *leg);
 void qm_legs_work(struct qm_job *job);
@@ -558,6 +577,8 @@ void qm_copy_set_speed(struct qm_job *job);
 struct qm_pool *qm_pool_create(const struct qm_args *args, sector_t len);
 void qm_pool_destroy(struct qm_pool *pool);
 void qm_units_give_up(struct qm_job *job, unsigned int older_than_ms);
+void qm_units_send(struct qm_job *job);
+bool qm_units_read(struct qm_job *job);
 
 static inline unsigned long qm_chunk(const struct qm_job *job, sector_t sector)
 {

@@ -182,6 +182,8 @@ static void set_features(struct qm_target *t)
 	bool discards = bdev_max_discard_sectors(t->dev[QM_SOURCE]->bdev);
 
 	ti->per_io_data_size = sizeof(struct qm_io);
+	/* We submit dm's clones ourselves, see send_both(). */
+	ti->accounts_remapped_io = true;
 	ti->num_flush_bios = 1;
 	ti->num_write_zeroes_bios = 1;
 	/* The source's, whatever the target can (K-14). */
@@ -239,6 +241,8 @@ static void qm_presuspend(struct dm_target *ti)
 		qm_give_up(job, 0);
 		qm_units_give_up(job, 0);
 	}
+	/* Units that were refused go back now. */
+	qm_copy_kick(job, 0);
 }
 
 static void qm_presuspend_undo(struct dm_target *ti)
@@ -284,7 +288,7 @@ static u64 sum_stats(struct qm_job *job, u64 *in_flight)
 static void status_info(struct qm_job *job, char *result, unsigned int maxlen)
 {
 	u64 copying = atomic64_read(&job->copy.in_flight);
-	u64 dirty = bc_bitmap_count(&job->dirty) + !!READ_ONCE(job->copy.big_left);
+	u64 dirty = bc_bitmap_count(&job->dirty);
 	u64 offset, left, active, errors[QM_NR_SIDES];
 	struct qm_error error;
 	enum qm_io_status io_status;
@@ -304,6 +308,10 @@ static void status_info(struct qm_job *job, char *result, unsigned int maxlen)
 	ending = job->ending;
 	spin_unlock_irq(&job->lock);
 
+	/* A chunk that is being cut into pieces counts until the last is out. */
+	if (READ_ONCE(job->copy.big_left) &&
+	    !bc_bitmap_test(&job->dirty, READ_ONCE(job->copy.big_chunk)))
+		dirty = min_t(u64, dirty + 1, job->nr_chunks);
 	offset = sum_stats(job, &active) + atomic64_read(&job->copy.copied);
 	left = (dirty << job->chunk_shift) + copying + active;
 

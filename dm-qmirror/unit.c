@@ -119,6 +119,25 @@ static unsigned long last_chunk(const struct qm_unit *unit)
  * Completion and giving up
  */
 
+static int state_of(const struct qm_unit *unit)
+{
+	return READ_ONCE(unit->state) & QM_UNIT_STATE_MASK;
+}
+
+/* Out of flight, where only the copier changes it. */
+static void set_state(struct qm_unit *unit, int state)
+{
+	WRITE_ONCE(unit->state, (unit->state & ~QM_UNIT_STATE_MASK) | state);
+}
+
+/* From in flight, as it was when looked at, to another state; one wins. */
+static bool leave_flight(struct qm_unit *unit, int seen, int state)
+{
+	return (seen & QM_UNIT_STATE_MASK) == QM_UNIT_IN_FLIGHT &&
+	       cmpxchg(&unit->state, seen,
+		       (seen & ~QM_UNIT_STATE_MASK) | state) == seen;
+}
+
 static void push_done(struct qm_unit *unit)
 {
 	llist_add(&unit->node, &unit->job->copy.done);
@@ -134,8 +153,7 @@ static void unit_end_io(struct bio *bio)
 	/* The job must not go away under our feet, see release_job(). */
 	rcu_read_lock();
 	unit->status = bio->bi_status;
-	if (likely(cmpxchg(&unit->state, QM_UNIT_IN_FLIGHT, QM_UNIT_ENDED) ==
-		   QM_UNIT_IN_FLIGHT)) {
+	if (likely(leave_flight(unit, READ_ONCE(unit->state), QM_UNIT_ENDED))) {
 		push_done(unit);
 	} else {
 		/* An orphan: the lock keeps the job until we are through. */
@@ -206,12 +224,15 @@ void qm_units_give_up(struct qm_job *job, unsigned int older_than_ms)
 	for (i = 0; i < pool->nr; i++) {
 		struct qm_unit *unit = pool->units[i];
 
+		int seen;
+
 		spin_lock_irq(&job->orphan_lock);
+		/* The state, with its generation, before what it is about. */
+		seen = smp_load_acquire(&unit->state);
 		if ((!older_than_ms ||
 		     (READ_ONCE(unit->range.waited) && unit->writing &&
 		      time_after_eq(jiffies, unit->started + older))) &&
-		    cmpxchg(&unit->state, QM_UNIT_IN_FLIGHT,
-			    QM_UNIT_GIVEN_UP) == QM_UNIT_IN_FLIGHT) {
+		    leave_flight(unit, seen, QM_UNIT_GIVEN_UP)) {
 			sector = unit->sector;
 			give_up_unit(unit);
 			n++;
@@ -258,14 +279,55 @@ static void unit_io(struct qm_unit *unit, enum req_op op, sector_t sector,
 	unit->started = jiffies;
 	unit->writing = side == QM_TARGET;
 
-	WRITE_ONCE(unit->state, QM_UNIT_IN_FLIGHT);
+	/* A new generation, see qm_units_give_up(); release: after its fields. */
+	smp_store_release(&unit->state, QM_UNIT_IN_FLIGHT |
+			  ((unit->state & ~QM_UNIT_STATE_MASK) +
+			   QM_UNIT_GENERATION));
 	smp_mb();	/* (B) see qm_leg_submit() */
 	if (unlikely(READ_ONCE(job->giving_up))) {
 		bio->bi_status = BLK_STS_AGAIN;
 		unit_end_io(bio);
 		return;
 	}
-	submit_bio_noacct(bio);
+	if (side == QM_SOURCE) {
+		submit_bio_noacct(bio);
+		return;
+	}
+	/* The target may have no tags left: not from the copier. */
+	llist_add(&unit->node, &job->send_units);
+	queue_work(job->send_wq, &job->send_work);
+}
+
+/* From send_work: what unit_io() left to it. */
+void qm_units_send(struct qm_job *job)
+{
+	struct llist_node *list = llist_del_all(&job->send_units);
+	struct qm_unit *unit, *next;
+
+	llist_for_each_entry_safe(unit, next, llist_reverse_order(list), node) {
+		if (state_of(unit) == QM_UNIT_GIVEN_UP) {
+			unit->bio.bi_status = BLK_STS_AGAIN;
+			unit_end_io(&unit->bio);
+		} else {
+			submit_bio_noacct(&unit->bio);
+		}
+	}
+}
+
+/**
+ * qm_units_read() - does a unit that was given up still read the source?
+ * @job: the job
+ */
+bool qm_units_read(struct qm_job *job)
+{
+	struct qm_pool *pool = job->copy.pool;
+	unsigned int i;
+
+	for (i = 0; i < pool->nr; i++)
+		if (state_of(pool->units[i]) == QM_UNIT_GIVEN_UP &&
+		    !pool->units[i]->writing)
+			return true;
+	return false;
 }
 
 static bool is_zero(struct qm_unit *unit, sector_t sector, unsigned int sectors)
@@ -337,7 +399,7 @@ static void finish(struct qm_unit *unit)
 		qm_since_set(job, unit->sector, unit->sectors);
 	account_end(unit);
 	bc_range_release(&job->ranges, &unit->range);
-	unit->state = QM_UNIT_IDLE;
+	set_state(unit, QM_UNIT_IDLE);
 	list_add(&unit->list, &job->copy.free);
 }
 
@@ -408,8 +470,8 @@ static void fail_window(struct qm_unit *unit)
 	enum qm_side side = unit->writing ? QM_TARGET : QM_SOURCE;
 	sector_t sector = qm_chunk_start(job, chunk);
 
-	if (unit->status == BLK_STS_AGAIN) {
-		/* Not sent, see unit_io(): nobody's error. */
+	if (unit->status == BLK_STS_AGAIN || READ_ONCE(job->giving_up)) {
+		/* Not sent, see unit_io(), or too late: nobody's error. */
 		qm_mark(job, unit->window,
 			unit->sector + unit->sectors - unit->window);
 		qm_unit_drop_piece(unit);
@@ -435,9 +497,10 @@ static void step(struct qm_unit *unit)
 	struct qm_job *job = unit->job;
 
 	bio_uninit(&unit->bio);
-	if (unit->state == QM_UNIT_GIVEN_UP) {
+	if (state_of(unit) == QM_UNIT_GIVEN_UP) {
+		qm_unit_drop_piece(unit);
 		spin_lock_irq(&job->orphan_lock);
-		unit->state = QM_UNIT_IDLE;
+		set_state(unit, QM_UNIT_IDLE);
 		list_add(&unit->list, &job->copy.free);
 		__qm_orphan_remove(job, &unit->orphan);
 		spin_unlock_irq(&job->orphan_lock);
@@ -446,7 +509,7 @@ static void step(struct qm_unit *unit)
 
 	if (unlikely(unit->status)) {
 		if (unit->op == REQ_OP_WRITE_ZEROES &&
-		    unit->status == BLK_STS_NOTSUPP)
+		    unit->status != BLK_STS_AGAIN)
 			unit_io(unit, REQ_OP_WRITE, unit->io_sector,
 				unit->io_sectors);
 		else
@@ -485,7 +548,7 @@ void qm_unit_put_back(struct qm_unit *unit)
 		qm_unit_drop_piece(unit);
 		account_end(unit);
 	}
-	unit->state = QM_UNIT_IDLE;
+	set_state(unit, QM_UNIT_IDLE);
 	list_add(&unit->list, &unit->job->copy.free);
 }
 
@@ -508,17 +571,21 @@ static bool shrink_to_dirty(struct qm_unit *unit)
 	return true;
 }
 
+/* No orphan in the chunks. */
+static bool may_copy_there(struct qm_unit *unit)
+{
+	struct qm_job *job = unit->job;
+	sector_t from = qm_chunk_start(job, first_chunk(unit));
+
+	return !qm_orphan_overlaps(job, from,
+				   qm_chunk_end(job, last_chunk(unit)) - from);
+}
+
 /* Something is left to be copied, and may be. */
 static bool may_claim(struct qm_unit *unit)
 {
-	struct qm_job *job = unit->job;
-	sector_t from;
-
-	if (!qm_copy_allowed(job) || (!unit->piece && !shrink_to_dirty(unit)))
-		return false;
-	from = qm_chunk_start(job, first_chunk(unit));
-	return !qm_orphan_overlaps(job, from,
-				   qm_chunk_end(job, last_chunk(unit)) - from);
+	return qm_copy_allowed(unit->job) &&
+	       (unit->piece || shrink_to_dirty(unit)) && may_copy_there(unit);
 }
 
 /*
@@ -541,6 +608,19 @@ static void claim_run(struct qm_unit *unit)
 		for (chunk = first_chunk(unit); chunk <= last_chunk(unit);
 		     chunk++)
 			bc_bitmap_clear(&job->dirty, chunk);
+	}
+	/*
+	 * A discard holds no range: it may have become an orphan, and marked
+	 * what we have just cleared, since may_claim() looked.
+	 */
+	if (unlikely(READ_ONCE(job->nr_orphans)) && !may_copy_there(unit)) {
+		if (!unit->piece) {
+			qm_mark(job, unit->sector, unit->sectors);
+			account_end(unit);
+		}
+		bc_range_release(&job->ranges, &unit->range);
+		qm_unit_put_back(unit);
+		return;
 	}
 
 	bc_rate_charge(&job->copy.rate, ktime_get_ns(), unit->sectors);
@@ -611,7 +691,7 @@ void qm_unit_try(struct qm_unit *unit)
 	 * Before it can be granted: unit_granted() may run at once, but what
 	 * it kicks is the work item that we are in.
 	 */
-	unit->state = queue ? QM_UNIT_QUEUED : QM_UNIT_REFUSED;
+	set_state(unit, queue ? QM_UNIT_QUEUED : QM_UNIT_REFUSED);
 	list_add_tail(&unit->list, &job->copy.refused);
 	if (!bc_range_acquire(&job->ranges, &unit->range,
 			      queue ? BC_RANGE_QUEUE : BC_RANGE_TRY)) {

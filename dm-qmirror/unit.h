@@ -7,6 +7,10 @@
 
 #include "qmirror.h"
 
+/* unit->state is one of these, and above them a count of the I/Os. */
+#define QM_UNIT_STATE_MASK	0xff
+#define QM_UNIT_GENERATION	0x100
+
 enum qm_unit_state {
 	QM_UNIT_IDLE,		/* in copy.free */
 	QM_UNIT_REFUSED,	/* in copy.refused: to be tried again */
@@ -64,6 +68,11 @@ struct qm_unit {
 	struct bio bio;
 	struct bio_vec bvecs[];
 };
+
+static inline bool qm_unit_is(const struct qm_unit *unit, int state)
+{
+	return (READ_ONCE(unit->state) & QM_UNIT_STATE_MASK) == state;
+}
 
 /* unit.c */
 void qm_units_step(struct qm_job *job);

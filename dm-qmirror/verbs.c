@@ -74,6 +74,7 @@ static void do_resume(struct qm_job *job)
 	job->io_status = QM_IO_OK;
 	job->error.error = 0;
 	job->flush_ok = false;
+	job->flush_void = true;
 	job->flush_backoff_ms = 0;
 	if (job->state == QM_PAUSED)
 		__qm_set_state(job, QM_RUNNING);
@@ -120,12 +121,8 @@ static void end_now(struct qm_job *job)
 static int do_set(struct qm_job *job, char **argv)
 {
 	struct qm_args args = job->args;
-	int r = qm_args_set(&args, argv[1], argv[2]);
 
-	if (r == -ENOENT)
-		return invalid(job, "set: no such argument", argv[1]);
-	if (r)
-		return invalid(job, "set: invalid value", argv[2]);
+	qm_args_set(&args, argv[1], argv[2]);
 	if (READ_ONCE(job->state) == QM_PENDING && !strcmp(argv[1], "copy_mode"))
 		return refuse(job, VERB_SET);
 
@@ -156,13 +153,7 @@ static int do_mark_dirty(struct qm_job *job, unsigned int argc, char **argv)
 {
 	u64 start, count;
 	unsigned int i;
-	int r;
 
-	for (i = 1; i < argc; i += 2) {
-		r = parse_range(job, argv + i, &start, &count);
-		if (r)
-			return r;
-	}
 	for (i = 1; i < argc; i += 2) {
 		parse_range(job, argv + i, &start, &count);
 		qm_mark(job, start, count);
@@ -204,6 +195,28 @@ static int find_verb(struct qm_job *job, unsigned int argc, char **argv)
 	DMERR("%s: malformed message: \"%s\" with %u words", job->name,
 	      argv[0], argc - 1);
 	return -EINVAL;
+}
+
+/* All that can be wrong whatever the state is. */
+static int check_words(struct qm_job *job, enum verb verb, unsigned int argc,
+		       char **argv)
+{
+	struct qm_args args = job->args;
+	u64 start, count;
+	unsigned int i;
+	int r = 0;
+
+	if (verb == VERB_SET) {
+		r = qm_args_set(&args, argv[1], argv[2]);
+		if (r == -ENOENT)
+			return invalid(job, "set: no such argument", argv[1]);
+		if (r)
+			return invalid(job, "set: invalid value", argv[2]);
+	}
+	if (verb == VERB_MARK_DIRTY)
+		for (i = 1; i < argc && !r; i += 2)
+			r = parse_range(job, argv + i, &start, &count);
+	return r;
 }
 
 static int do_verb(struct qm_job *job, enum verb verb, unsigned int argc,
@@ -267,6 +280,11 @@ int qm_message(struct qm_job *job, unsigned int argc, char **argv)
 	if (verb < 0)
 		return verb;
 
+	/* Malformed beats busy: a bad word is never excused by the state. */
+	r = check_words(job, verb, argc, argv);
+	if (r)
+		return r;
+
 	mutex_lock(&job->verb_lock);
 	switch (verdicts[verb][READ_ONCE(job->state)]) {
 	case ok:
@@ -276,15 +294,6 @@ int qm_message(struct qm_job *job, unsigned int argc, char **argv)
 		r = 0;
 		break;
 	default:
-		/* Malformed beats busy: a bad word is never excused. */
-		if (verb == VERB_SET) {
-			struct qm_args args = job->args;
-
-			if (qm_args_set(&args, argv[1], argv[2])) {
-				r = invalid(job, "set: invalid", argv[1]);
-				break;
-			}
-		}
 		r = refuse(job, verb);
 	}
 	mutex_unlock(&job->verb_lock);

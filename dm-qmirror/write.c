@@ -83,7 +83,8 @@ static struct qm_leg *get_leg(struct qm_job *job, unsigned int pages,
 	if (!parked)
 		return NULL;
 	leg = qm_leg_take_reserve(job);
-	if (!leg && READ_ONCE(job->reserve->state) == QM_LEG_GIVEN_UP)
+	if (!leg && READ_ONCE(job->reserve->state) == QM_LEG_GIVEN_UP &&
+	    !(READ_ONCE(job->reserve->ended) & QM_LEG_TARGET_ENDED))
 		*wait = false;
 	return leg;
 }
@@ -135,8 +136,25 @@ static void clean_whole_chunks(struct qm_job *job, const struct qm_io *io)
 		chunk++;
 	for (; chunk < job->nr_chunks && qm_chunk_end(job, chunk) <= end;
 	     chunk++)
-		if (bc_bitmap_test(&job->dirty, chunk))
+		if (bc_bitmap_test(&job->dirty, chunk)) {
 			bc_bitmap_clear(&job->dirty, chunk);
+			if (!bc_bitmap_count(&job->dirty))
+				qm_kick_state(job);
+		}
+}
+
+/*
+ * A discard holds no range: it may have become an orphan since plan_target()
+ * looked, and marked what we have just cleaned.  Then all is dirty in the end.
+ * The barrier orders our clearing before the look; pairs with the order of
+ * orphan and mark in give_up_leg().
+ */
+static void check_again(struct qm_job *job, struct qm_io *io)
+{
+	smp_mb();
+	if (unlikely(READ_ONCE(job->nr_orphans)) &&
+	    qm_orphan_overlaps(job, io->target_sector, io->target_sectors))
+		io->remark = true;
 }
 
 /* Before anything is sent: a chunk of zeroes is no longer one for sure. */
@@ -182,7 +200,8 @@ static void fill_leg(struct qm_job *job, struct qm_io *io, struct qm_leg *leg,
 	bio->bi_iter.bi_idx = 0;
 	bio->bi_iter.bi_bvec_done = 0;
 
-	if (unlikely(READ_ONCE(job->args.zero_detect)) &&
+	/* Not for FUA: drivers know no such write-zeroes and lose the flag. */
+	if (unlikely(READ_ONCE(job->args.zero_detect)) && !(flags & REQ_FUA) &&
 	    bdev_write_zeroes_sectors(job->leg[QM_TARGET].bdev) &&
 	    all_zero(leg, bytes)) {
 		/* Without REQ_NOUNMAP: the target may free the space. */
@@ -195,9 +214,20 @@ static void fill_leg(struct qm_job *job, struct qm_io *io, struct qm_leg *leg,
 	}
 }
 
-/* Submit the target's half and make it visible to qm_give_up(). */
+/*
+ * The source's half first: on current->bio_list it must not wait behind that
+ * of a target without free tags.
+ */
+static void send_both(struct qm_leg *leg, struct bio *bio, bool in_map)
+{
+	qm_leg_arm(leg);
+	dm_submit_bio_remap(bio, NULL);
+	qm_leg_submit(leg, in_map);
+}
+
+/* Submit both halves, the target's visible to qm_give_up(). */
 static void send_leg(struct qm_job *job, struct qm_io *io, struct qm_leg *leg,
-		     struct bio *bio)
+		     struct bio *bio, bool in_map)
 {
 	leg->bio.bi_iter.bi_size = io->target_sectors << SECTOR_SHIFT;
 	leg->bio.bi_ioprio = bio->bi_ioprio;
@@ -207,7 +237,7 @@ static void send_leg(struct qm_job *job, struct qm_io *io, struct qm_leg *leg,
 	this_cpu_add(job->stats->active_started, io->target_sectors);
 	/* Pairs with take_leg_of_range(). */
 	smp_store_release(&io->leg, leg);
-	qm_leg_submit(leg);
+	send_both(leg, bio, in_map);
 }
 
 /* no_bounce: the target's answer. */
@@ -221,7 +251,8 @@ static void bare_end_io(struct bio *tbio)
 }
 
 /* Both legs from the guest's pages: no allocation, and no giving up. */
-static void send_bare(struct qm_job *job, struct qm_io *io, struct bio *bio)
+static void send_bare(struct qm_job *job, struct qm_io *io, struct bio *bio,
+		      bool in_map)
 {
 	struct bio *tbio = &io->bio;
 
@@ -229,6 +260,7 @@ static void send_bare(struct qm_job *job, struct qm_io *io, struct bio *bio)
 	if (unlikely(bio_integrity(bio) || bio_has_crypt_ctx(bio))) {
 		io->target_sectors = 0;
 		io->remark = true;
+		dm_submit_bio_remap(bio, NULL);
 		return;
 	}
 	/* bio_init_clone() at half its price: it looks up the cgroup twice. */
@@ -246,15 +278,22 @@ static void send_bare(struct qm_job *job, struct qm_io *io, struct bio *bio)
 	io->bare = true;
 	this_cpu_add(job->stats->active_started, io->target_sectors);
 	bio_inc_remaining(bio);
-	submit_bio_noacct(tbio);
+	dm_submit_bio_remap(bio, NULL);
+	if (likely(in_map)) {
+		submit_bio_noacct(tbio);
+	} else {
+		llist_add(&io->granted, &job->send_bare);
+		queue_work(job->send_wq, &job->send_work);
+	}
 }
 
 /*
  * A write that holds its range.  Returns what map returns; DM_MAPIO_REMAPPED:
- * the caller submits @bio, whose sector is already the source's.
+ * the caller submits @bio, whose sector is already the source's, and nothing
+ * goes to the target.
  */
 static int start_write(struct qm_job *job, struct qm_io *io, struct bio *bio,
-		       bool parked)
+		       bool in_map, bool parked)
 {
 	bool zeroes = bio_op(bio) == REQ_OP_WRITE_ZEROES;
 	struct qm_leg *leg;
@@ -266,9 +305,10 @@ static int start_write(struct qm_job *job, struct qm_io *io, struct bio *bio,
 
 	if (!zeroes && READ_ONCE(job->args.no_bounce)) {
 		clean_whole_chunks(job, io);
+		check_again(job, io);
 		note_sent(job, io->target_sector, io->target_sectors);
-		send_bare(job, io, bio);
-		return DM_MAPIO_REMAPPED;
+		send_bare(job, io, bio, in_map);
+		return DM_MAPIO_SUBMITTED;
 	}
 
 	leg = get_leg(job, zeroes ? 0 : DIV_ROUND_UP(bio->bi_iter.bi_size,
@@ -290,9 +330,10 @@ static int start_write(struct qm_job *job, struct qm_io *io, struct bio *bio,
 	else
 		fill_leg(job, io, leg, bio);
 	clean_whole_chunks(job, io);
+	check_again(job, io);
 	note_sent(job, io->target_sector, io->target_sectors);
-	send_leg(job, io, leg, bio);
-	return DM_MAPIO_REMAPPED;
+	send_leg(job, io, leg, bio, in_map);
+	return DM_MAPIO_SUBMITTED;
 }
 
 /* bc_range_release() of somebody else: any context, so leave it to io_work. */
@@ -320,7 +361,7 @@ static int map_mirrored(struct qm_job *job, struct qm_io *io, struct bio *bio,
 	if (likely(bc_range_acquire(&job->ranges, &io->range,
 				    nowait ? BC_RANGE_TRY : BC_RANGE_QUEUE))) {
 		io->kind = QM_IO_MIRRORED;
-		return start_write(job, io, bio, false);
+		return start_write(job, io, bio, true, false);
 	}
 	if (nowait) {
 		/* Before a leg is touched: kind is still QM_IO_PASS. */
@@ -334,19 +375,22 @@ static int map_mirrored(struct qm_job *job, struct qm_io *io, struct bio *bio,
  * Advisory on the target, and never an error of the guest's: without memory,
  * without discard or with an orphan in the way the target is left alone.
  */
-static void discard_target(struct qm_job *job, struct qm_io *io,
-			   struct bio *bio)
+static int discard_target(struct qm_job *job, struct qm_io *io,
+			  struct bio *bio)
 {
 	struct block_device *target = job->leg[QM_TARGET].bdev;
+	sector_t from = qm_chunk_start(job, qm_chunk(job, io->sector));
+	sector_t end = qm_chunk_end(job, qm_chunk(job, io->sector +
+						  io->sectors - 1));
 	struct qm_leg *leg;
 
 	if (!bdev_max_discard_sectors(target) || READ_ONCE(job->giving_up) ||
 	    READ_ONCE(job->nr_orphans) >= QM_MAX_ORPHANS ||
-	    qm_orphan_overlaps(job, io->sector, io->sectors))
-		return;
+	    qm_orphan_overlaps(job, from, end - from))
+		return DM_MAPIO_REMAPPED;
 	leg = qm_leg_alloc(job, 0, MAP_GFP);
 	if (!leg)
-		return;
+		return DM_MAPIO_REMAPPED;
 
 	note_sent(job, io->sector, io->sectors);
 	bio_init(&leg->bio, target, NULL, 0,
@@ -357,7 +401,8 @@ static void discard_target(struct qm_job *job, struct qm_io *io,
 	leg->range.last = io->sector + io->sectors - 1;
 	io->leg = leg;
 	qm_leg_track(leg);
-	qm_leg_submit(leg);
+	send_both(leg, bio, true);
+	return DM_MAPIO_SUBMITTED;
 }
 
 static int map_discard(struct qm_job *job, struct qm_io *io, struct bio *bio)
@@ -373,12 +418,11 @@ static int map_discard(struct qm_job *job, struct qm_io *io, struct bio *bio)
 		return DM_MAPIO_SUBMITTED;
 	}
 	io->kind = QM_IO_DISCARD;
-	discard_target(job, io, bio);
-	return DM_MAPIO_REMAPPED;
+	return discard_target(job, io, bio);
 }
 
 static int start_flush(struct qm_job *job, struct qm_io *io, struct bio *bio,
-		       bool parked)
+		       bool in_map, bool parked)
 {
 	struct qm_leg *leg;
 	bool wait;
@@ -396,20 +440,24 @@ static int start_flush(struct qm_job *job, struct qm_io *io, struct bio *bio,
 	qm_flush_prepare(job, leg);
 	leg->guest = bio;
 	io->leg = leg;
-	qm_leg_submit(leg);
-	return DM_MAPIO_REMAPPED;
+	send_both(leg, bio, in_map);
+	return DM_MAPIO_SUBMITTED;
 }
 
 /* Cut a bio at the next zone, so that its range fits into one bucket. */
-static void limit_to_zone(struct qm_io *io, struct bio *bio)
+static bool limit_to_zone(struct qm_io *io, struct bio *bio, bool nowait)
 {
 	unsigned int room = BC_ZONE_SECTORS -
 			    (io->sector & (BC_ZONE_SECTORS - 1));
 
 	if (unlikely(io->sectors > room)) {
+		/* The second part could end with AGAIN after the first. */
+		if (nowait)
+			return false;
 		dm_accept_partial_bio(bio, room);
 		io->sectors = room;
 	}
+	return true;
 }
 
 static int map_write(struct qm_job *job, struct bio *bio, sector_t sector)
@@ -447,12 +495,15 @@ static int map_write(struct qm_job *job, struct bio *bio, sector_t sector)
 	if (unlikely(!io->sectors)) {
 		io->kind = QM_IO_FLUSH;
 		io->leg = NULL;
-		return start_flush(job, io, bio, false);
+		return start_flush(job, io, bio, true, false);
 	}
 	if (unlikely(bio_op(bio) == REQ_OP_DISCARD))
 		return map_discard(job, io, bio);
 
-	limit_to_zone(io, bio);
+	if (unlikely(!limit_to_zone(io, bio, nowait))) {
+		bio_wouldblock_error(bio);
+		return DM_MAPIO_SUBMITTED;
+	}
 	return map_mirrored(job, io, bio, nowait);
 }
 
@@ -571,11 +622,11 @@ static void resume_io(struct qm_job *job, struct qm_io *io, bool parked)
 	int r;
 
 	if (io->kind == QM_IO_FLUSH)
-		r = start_flush(job, io, bio, parked);
+		r = start_flush(job, io, bio, false, parked);
 	else
-		r = start_write(job, io, bio, parked);
+		r = start_write(job, io, bio, false, parked);
 	if (r == DM_MAPIO_REMAPPED)
-		submit_bio_noacct(bio);
+		dm_submit_bio_remap(bio, NULL);
 }
 
 static void parked_work(struct qm_job *job)
