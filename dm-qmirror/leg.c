@@ -193,7 +193,7 @@ void qm_leg_free(struct qm_leg *leg)
 /*
  * The last word of the target about a leg that was given up.  Everything that
  * touches the job is done under the lock: qm_orphan_work() takes it before it
- * lets the job go, and qm_job_release() waits for a grace period.
+ * lets the job go, and release_job() waits for a grace period.
  */
 static void orphan_ended(struct qm_leg *leg)
 {
@@ -241,7 +241,7 @@ static void leg_end_io(struct bio *bio)
 {
 	struct qm_leg *leg = container_of(bio, struct qm_leg, bio);
 
-	/* The job must not go away under our feet, see qm_job_release(). */
+	/* The job must not go away under our feet, see release_job(). */
 	rcu_read_lock();
 	/* Whatever the reason: if data cannot be written it will say so. */
 	if (unlikely(bio->bi_status && bio_op(bio) == REQ_OP_WRITE_ZEROES))

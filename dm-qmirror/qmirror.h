@@ -9,7 +9,8 @@
  *
  * Files:	target.c  dm glue: constructor, suspend, status, limits
  *		args.c    words of the table line, in and out
- *		job.c     the job's life: registry, states, READY, pending, end
+ *		registry.c  jobs: made, found, adopted by a table, let go
+ *		job.c     the job's states: READY, pending, final, concluded
  *		verbs.c   messages: the table of verbs and states
  *		events.c  dm events, log lines, errors and what policies make
  *			  of them
@@ -494,8 +495,6 @@ struct qm_target {
 };
 
 extern struct workqueue_struct *qm_wq;	/* states, events, orphans */
-extern struct mutex qm_jobs_lock;
-extern struct list_head qm_jobs;
 
 /* args.c */
 int qm_args_parse(struct dm_target *ti, struct dm_arg_set *as,
@@ -506,16 +505,16 @@ unsigned int qm_args_emit_settings(const struct qm_args *args, char *result,
 				   unsigned int size);
 int qm_args_set(struct qm_args *args, const char *name, const char *value);
 
-/* job.c */
+/* registry.c */
 int qm_job_get(struct qm_target *t);
-void qm_job_put(struct qm_job *job);
 void qm_job_put_orphans(struct qm_job *job);
 void qm_job_adopt(struct qm_target *t);
 void qm_job_detach(struct qm_target *t);
+void qm_job_learn_name(struct qm_job *job);
+
+/* job.c */
 void qm_job_quiesce(struct qm_job *job);
 void qm_job_try_final(struct qm_job *job);
-void qm_job_learn_name(struct qm_job *job);
-void qm_release_work(struct work_struct *work);
 void qm_job_update_mode(struct qm_job *job);
 bool qm_job_clean(struct qm_job *job);
 void __qm_set_state(struct qm_job *job, enum qm_state state);
