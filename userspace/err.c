@@ -3,6 +3,7 @@
  * One error a run: the first one. It names the device, says what failed and
  * what to do, and carries what JSON readers need.
  */
+#include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -51,6 +52,7 @@ enum xit err_set(enum xit xit, enum stage stage, int eno, const char *device,
 		 const char *fmt, ...)
 {
 	va_list ap;
+	char *p;
 
 	if (the_err.xit != XIT_OK)
 		return xit;
@@ -63,6 +65,10 @@ enum xit err_set(enum xit xit, enum stage stage, int eno, const char *device,
 	va_start(ap, fmt);
 	vsnprintf(the_err.desc, sizeof(the_err.desc), fmt, ap);
 	va_end(ap);
+	/* one line, whatever was typed */
+	for (p = the_err.desc; *p; p++)
+		if (iscntrl((unsigned char)*p))
+			*p = '?';
 	return xit;
 }
 

@@ -1,0 +1,123 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# --json: every document holds against the schema, and says the right things;
+# events; --watch; --dry-run changes nothing.
+
+. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/ctl-lib.sh"
+
+plan_later
+MB=8
+disks
+BYTES=$((LEN * 512))
+valid() { ok "$1 is valid" valid_json; }
+field() { is "$(json "d['mirrors'][0]['$1']")" "$2" "$1 is $2"; }
+
+tool 0 "status of nothing" status --json
+valid "it"
+is "$(json 'd["mirrors"] == [] and d["snapshots"] == [] and d["version"]')" 1 "[] for none"
+tool 0 "dry run" mirror start data "$B" --dry-run --json --speed 1M
+valid "it"
+is "$(json '[o["op"] for o in d["dry-run"]]')" "['create', 'load', 'resume', 'load', 'load', 'suspend', 'suspend', 'resume', 'resume']" "the steps"
+is "$(table_of data)" "$OLD" "nothing was done"
+ok "nor was a module loaded" eval '! grep -q dm_qmirror /proc/modules'
+before=$(machine)
+tool 0 "dry run, text" mirror start data "$B" --dry-run
+like "$OUT" 'load data: 0 [0-9]+ qmirror /dev/mapper/data-qsrc 0 ' "has the table"
+is "$(machine)" "$before" "nothing was done"
+
+"$CTL" events --json > /tmp/events 2> /tmp/events.err &
+EV=$!
+at_exit kill "$EV"
+tool 0 "start" mirror start data "$B" --json --speed 4M --on-target-error stop
+valid "it"
+field type mirror
+field device data
+field speed $((4 << 20))
+field granularity 65536
+field paused False
+field io-status ok
+field error None
+field source /dev/mapper/data-qsrc
+field target /dev/b
+field on-target-error stop
+field ending None
+field final False
+field rate None
+field eta None
+tool 0 "pause" mirror pause data --json
+valid "it"
+tool 0 "status" status data --json
+valid "it"
+field paused True
+field status paused
+dirty=$(json 'd["mirrors"][0]["dirty"]')
+ok "dirty is in bytes" test "$dirty" -gt 0 -a "$dirty" -le "$BYTES" -a $((dirty % 65536)) = 0
+before=$(machine)
+for v in "complete data --force" "cancel data --force" "resume data" "set data speed=0"; do
+	# shellcheck disable=SC2086
+	"$CTL" mirror $v --dry-run > /tmp/dry 2>&1
+done
+is "$(machine)" "$before" "dry runs of all verbs change nothing"
+is "$(job_state data)" paused "and send nothing"
+tool 0 "set" mirror set data speed=0 --json
+valid "it"
+tool 0 "resume" mirror resume data --json
+tool 0 "wait" mirror wait data --json
+valid "it"
+field ready True
+field dirty 0
+is "$(json 'd["mirrors"][0]["offset"] == d["mirrors"][0]["len"]')" True "offset is len"
+timeout 3 "$CTL" status --watch --json > /tmp/watch
+ok "status --watch is JSON lines" valid_json /tmp/watch lines
+ok "and more than one" test "$(wc -l < /tmp/watch)" -gt 1
+tool 0 "complete" mirror complete data --json
+valid "it"
+is "$(json 'd["mirrors"]')" '[]' "no mirror any more"
+
+# --- a job that ends with an error ---
+mk_dm bad "0 64 linear $A 0" "64 $((LEN - 64)) error"
+tool 0 "start onto a bad disk" mirror start data bad --force --json
+tool 7 "wait" mirror wait data --json
+valid "it"
+is "$(json 'd["error"]["class"]')" GenericError "its class"
+like "$ERR" 'data: the job ended \(target:write:EIO:[0-9]+\), so ready cannot come any more; type next: qmirrorctl mirror cancel data' "says what and what next"
+tool 0 "status" status --json
+valid "it"
+field status concluded
+like "$(json 'd["mirrors"][0]["error"]')" '^target:write:EIO:' "the error"
+tool 7 "complete of it" mirror complete data --json
+valid "it"
+tool 0 "cancel" mirror cancel data --json
+valid "it"
+dmsetup remove bad
+
+sleep 0.5
+kill "$EV"
+wait "$EV" 2>/dev/null
+ok "events are JSON lines" valid_json /tmp/events lines
+seen=$(python3 -c '
+import json
+for l in open("/tmp/events"):
+    d = json.loads(l)
+    print(d["event"] + ("=" + d["data"]["status"] if "status" in d["data"] else "") + ("!" if "error" in d["data"] else ""))' | tr '\n' ' ')
+diag "$seen"
+like "$seen" 'JOB_STATUS_CHANGE=ready BLOCK_JOB_READY .*BLOCK_JOB_COMPLETED JOB_STATUS_CHANGE=null' "ready, completed, gone, in QEMU's order"
+like "$seen" 'BLOCK_JOB_ERROR! .*BLOCK_JOB_COMPLETED! ' "then the error, and COMPLETED with it"
+is "$(grep -c BLOCK_JOB_READY /tmp/events)" 1 "READY once"
+
+# --- errors of each kind ---
+for e in "3 DeviceNotFound lookup mirror wait nosuch" "4 DeviceInUse check mirror start data data" \
+	 "2 GenericError None mirror start data" "5 GenericError lookup mirror pause data" \
+	 "1 GenericError check mirror start data /dev/b --sync bitmap --bitmap /nosuch" \
+	 "4 DeviceInUse check remove data"; do
+	read -r st class stage args <<< "$e"
+	[[ $args != *bitmap* ]] || args="mirror start data $A --sync bitmap --bitmap /nosuch"
+	# shellcheck disable=SC2086
+	tool "$st" "$args" $args --json
+	valid "it"
+	is "$(json '"%s %s" % (d["error"]["class"], d["error"]["stage"])')" "$class $stage" "class and stage"
+done
+
+done_testing
