@@ -26,7 +26,7 @@ if dm_make dmm "0 $LEN mirror core 2 1024 nosync 2 $DM/src 0 $DM/tgt 0"; then
 	else
 		diag "dm-mirror, as expected: $(tail -n 1 /tmp/cmp)"
 	fi
-	dmsetup remove dmm
+	dm_remove dmm
 fi
 
 for mode in write-blocking background; do

@@ -41,7 +41,7 @@ step()
 	11)	rnd 2; [[ $REPLY == 1 ]] && msg set on_target_error stop || msg set on_target_error ignore; echo policy ;;
 	12)	rnd $((LEN - 300)); msg mark_dirty "$REPLY" 300; echo mark_dirty ;;
 	13)	[[ $hung ]] && { echo -; return; }
-		dmsetup load m --table "$TABLE"; timeout 20 dmsetup suspend m; dmsetup resume m; echo reload ;;
+		dm_load m "$TABLE"; timeout 20 dmsetup suspend m; dmsetup resume m; echo reload ;;
 	14)	timeout 20 dmsetup suspend --noflush m; dmsetup resume m; echo noflush-suspend ;;
 	15)	[[ $hung ]] && { echo -; return; }
 		timeout 20 dmsetup suspend m; dmsetup resume m; echo suspend ;;

@@ -21,9 +21,9 @@ fill $DM/tgt 2
 mirror
 wait_st '^ready '
 t_is "$(field ending)" - "nothing asked for"
-dmsetup suspend m
+dm_suspend m
 t_is "$(field synced)" "no" "suspended without an ending asked for: not final"
-dmsetup resume m
+dm_resume m
 msg complete
 t_wait "complete: pending" '^pending yes .* complete 0' 10
 t_ok "pending: the guest can write" timeout 5 "$TOOLS/dio" $DM/m w:64:16:g3
@@ -34,12 +34,12 @@ mark tgt
 t_ok "pending: a discard succeeds" dio $DM/m d:1024:1024
 t_is "$(since src dsec) $(since tgt dsec)" "0 0" "pending: and reaches neither leg"
 t_ok "pending: a flush succeeds" dio $DM/m f
-dmsetup load m --table "0 $LEN linear ${RAW[tgt]} 0"
-dmsetup suspend m
+dm_load m "0 $LEN linear ${RAW[tgt]} 0"
+dm_suspend m
 t_is "$(field synced)" final "suspended: final"
 t_is "$(field state)" pending "suspended: still pending"
 t_equal "final: legs equal"
-dmsetup resume m
+dm_resume m
 t_is "$(dmsetup table m | cut -d' ' -f3)" linear "the device is on the target"
 dio $DM/m w:128:8:g4 > /dev/null
 t_ok "writes go to the target" dio $DM/tgt r:128:8:g4
@@ -52,10 +52,10 @@ wait_st '^ready '
 dio $DM/m w:2000:8:g5 > /dev/null
 msg cancel
 t_wait "cancel: pending" '^pending yes .* cancel 0' 10
-dmsetup load m --table "$(linear_line src)"
-dmsetup suspend m
+dm_load m "$(linear_line src)"
+dm_suspend m
 t_is "$(field synced)" final "cancel: final"
-dmsetup resume m
+dm_resume m
 dio $DM/m w:2000:8:g6 > /dev/null
 t_ok "cancel: the target keeps the moment of the end" dio $DM/tgt r:2000:8:g5
 t_ok "cancel: the source went on" dio $DM/src r:2000:8:g6
@@ -64,26 +64,26 @@ unmirror
 # --- what withdraws final
 for how in resume mark_dirty "cancel force"; do
 	pend
-	dmsetup suspend m
+	dm_suspend m
 	t_is "$(field synced)" final "$how: final first"
 	case $how in
 	resume)
-		dmsetup resume m
+		dm_resume m
 		t_is "$(field synced)" yes "resume withdraws it"
 		t_is "$(field state)" pending "resume: the job goes on" ;;
 	mark_dirty)
 		timeout 10 dmsetup message m 0 mark_dirty 0 8
 		t_like "$(field synced)" '^(no|yes)$' "mark_dirty withdraws it"
 		t_is "$(field dirty)" 1 "mark_dirty: one chunk dirty"
-		dmsetup resume m
+		dm_resume m
 		t_wait "mark_dirty: after resume it is pending again" '^pending yes .* 0/256 .* complete 0' 10
-		dmsetup suspend m
+		dm_suspend m
 		t_is "$(field synced)" final "mark_dirty: and final at the next suspend"
 		dmsetup resume m ;;
 	"cancel force")
 		timeout 10 dmsetup message m 0 cancel force
 		t_like "$(field synced)" '^(no|yes)$' "cancel force withdraws it"
-		dmsetup resume m
+		dm_resume m
 		t_wait "cancel force: concluded" '^concluded ' 10 ;;
 	esac
 	unmirror
@@ -91,14 +91,14 @@ done
 
 # --- no final without flush
 pend
-dmsetup suspend --noflush m
+dm_suspend m --noflush
 t_like "$(field synced)" '^(no|yes)$' "suspend --noflush: not final"
-dmsetup resume m
+dm_resume m
 unmirror
 
 # --- chunks that become dirty in pending, by policy
 errtab() { printf '0 1024 linear %s 0\n1024 8 error\n1032 %d linear %s 1032\n' "${RAW[$1]}" $((LEN - 1032)) "${RAW[$1]}"; }
-swap_in()  { dmsetup load "$1" <<< "$2" && dmsetup suspend "$1" && dmsetup resume "$1"; }
+swap_in() { dm_swap "$1" "$2"; }
 for policy in report enospc stop ignore; do
 	pend on_target_error $policy
 	swap_in tgt "$(errtab tgt)"
@@ -112,10 +112,10 @@ for policy in report enospc stop ignore; do
 	[[ $policy != stop ]] || msg resume
 	if [[ $policy == stop || $policy == ignore ]]; then
 		t_wait "$policy: pending again when clean" '^pending yes .* complete 0' 20
-		dmsetup suspend m
+		dm_suspend m
 		t_is "$(field synced)" final "$policy: final"
 		t_equal "$policy: legs equal"
-		dmsetup resume m
+		dm_resume m
 	fi
 	unmirror
 done
@@ -143,17 +143,17 @@ pend on_target_error stop
 dio $DM/m w:0:8:g9 w:8192:8:g9 > /dev/null
 swap_in tgt "$noflush"
 t_is "$(dio $DM/tgt w:0:8:g9 f | cut -d' ' -f2 | xargs)" "ok EIO" "rig: only flushes fail"
-dmsetup suspend m
+dm_suspend m
 t_like "$(field synced)" '^(no|yes)$' "a failed flush at the suspend: not final"
-dmsetup resume m
+dm_resume m
 t_wait "stop: standby with the request kept" '^standby no .* failed target:flush:EIO:.* complete 0' 10
 t_between "what was written since the last good flush is dirty (M-53)" "$(field dirty)" 1 256
 swap_in tgt "$(linear_line tgt)"
 msg resume
 t_wait "healed and resumed: pending" '^pending yes .* complete 0' 20
-dmsetup suspend m
+dm_suspend m
 t_is "$(field synced)" final "and final"
-dmsetup resume m
+dm_resume m
 unmirror
 # the flush before pending fails: no pending
 mirror copy_mode write-blocking on_target_error stop
@@ -166,7 +166,7 @@ swap_in tgt "$(linear_line tgt)"
 msg resume
 t_wait "and pending after healing" '^pending yes ' 20
 unmirror
-dmsetup remove flk
+dm_remove flk
 
 # --- the target hangs at the suspend: bounded, and no final
 pend
@@ -177,12 +177,12 @@ timeout 20 dmsetup suspend m
 t_between "a hanging flush: the suspend takes 5 s at most" $(($(now) - t0)) 0 9000
 t_like "$(field synced)" '^(no|yes)$' "a hanging flush: not final"
 unhang
-dmsetup resume m
+dm_resume m
 t_wait "the job goes on" '^pending yes .* 0$' 20
-dmsetup suspend m
+dm_suspend m
 t_is "$(field synced)" final "final with a target that answers"
 t_equal "final: equal"
-dmsetup resume m
+dm_resume m
 unmirror
 
 # --- after complete every write is mirrored, whatever copy_mode says
@@ -242,11 +242,11 @@ for mode in background write-blocking; do
 	t_wait "$mode, under load: ready" '^ready ' 30
 	msg complete
 	t_wait "$mode, under load: pending" '^pending ' 30
-	dmsetup load m --table "0 $LEN linear ${RAW[tgt]} 0"
-	dmsetup suspend m
+	dm_load m "0 $LEN linear ${RAW[tgt]} 0"
+	dm_suspend m
 	t_is "$(field synced)" final "$mode, under load: final"
 	t_equal "$mode, under load: legs equal at the switch"
-	dmsetup resume m
+	dm_resume m
 	t_ok "$mode, under load: the guest saw nothing of it" in_time 60 $mix
 	diag "$(< /tmp/mixer)"
 	unmirror

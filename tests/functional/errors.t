@@ -24,7 +24,7 @@ seg() { # LEG BAD-SEGMENT
 }
 bad_write() { seg "$1" "delay ${RAW[$1]} 1024 0 $DM/flk$1 1024 0 ${RAW[$1]} 1024 0"; }
 bad_read()  { seg "$1" "delay $DM/err 1024 0 ${RAW[$1]} 1024 0"; }
-swap_in()  { dmsetup load "$1" <<< "$2" && dmsetup suspend "$1" && dmsetup resume "$1"; }
+swap_in() { dm_swap "$1" "$2"; }
 heal() { swap_in "$1" "$(linear_line "$1")"; }
 
 # The rig itself: what we call a failing range fails, and only there
@@ -155,9 +155,9 @@ for policy in enospc auto stop report; do
 	else
 		unmirror
 	fi
-	dmsetup remove thin
-	dmsetup remove pool
-	dmsetup remove data
+	dm_remove thin
+	dm_remove pool
+	dm_remove data
 done
 # the same for guest writes, in the states after READY
 for policy in enospc auto; do
@@ -176,9 +176,9 @@ for policy in enospc auto; do
 	t_wait "no space, $policy, guest: synced with more room" '^ready yes .* ok - ' 10
 	t_ok "no space, $policy, guest: the write is there" "$TOOLS/blkcmp" -n 6144 $DM/src $DM/thin
 	unmirror
-	dmsetup remove thin
-	dmsetup remove pool
-	dmsetup remove data
+	dm_remove thin
+	dm_remove pool
+	dm_remove data
 done
 # and any other error is as report
 swap_in tgt "$(bad_write tgt)"

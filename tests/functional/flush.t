@@ -66,10 +66,10 @@ wait_st '^pending '
 t_between "before pending the target is flushed" $(($(flushes tgt) - t)) 1 99
 dio $DM/m w:0:8:g1 > /dev/null
 t=$(flushes tgt)
-dmsetup suspend m
+dm_suspend m
 t_is "$(field synced)" final "final"
 t_between "before final the target is flushed" $(($(flushes tgt) - t)) 1 99
-dmsetup resume m
+dm_resume m
 unmirror
 
 # --- a target whose flushes fail: the guest never sees it (M-50), and what was

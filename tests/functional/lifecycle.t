@@ -35,7 +35,7 @@ cycle() # N
 	mirror "${args[@]}" || return
 	dio $DM/m w:0:8:g1 w:100:300:g1 w:8000:2048:g1 f > /dev/null || return
 	case $(($1 % 5)) in
-	0)	wait_st '^ready yes ' && msg complete && wait_st '^pending ' && dmsetup suspend m && dmsetup resume m ;;
+	0)	wait_st '^ready yes ' && msg complete && wait_st '^pending ' && dm_suspend m && dm_resume m ;;
 	1)	wait_st '^ready ' && msg cancel && wait_st '^pending ' ;;
 	2)	hang; dio $DM/m w:64:8:g1 > /dev/null & sleep 0.1; unhang; wait $! ;;
 	3)	msg mark_dirty 0 4096 && msg resume && wait_st '^ready ' ;;
@@ -50,17 +50,17 @@ rmmod dm_qmirror dm_block_copy 2>/dev/null
 modprobe dm-qmirror
 u0=$(used) f0=$(unused)
 bad=0
-for ((i = 0; i < 50; i++)); do cycle $i || { ((bad++)); diag "cycle $i failed: $(dmsetup status m 2>&1)"; dmsetup remove m 2>/dev/null; }; done
+for ((i = 0; i < 50; i++)); do cycle $i || { ((bad++)); diag "cycle $i failed: $(dmsetup status m 2>&1)"; dm_remove m 2>/dev/null; }; done
 t_is $bad 0 "50 cycles of create, run, remove"
 for ((i = 0; i < 100; i++)); do
-	dmsetup create m --table "$(line granularity 1 buf_size 65536 bogus)" 2>/dev/null && bad=1
-	dmsetup create m --table "$(line speed x)" 2>/dev/null && bad=1
-	dmsetup create m --table "0 $LEN qmirror $DM/src 0 $DM/src 0" 2>/dev/null && bad=1
+	dm_make m "$(line granularity 1 buf_size 65536 bogus)" 2>/dev/null && bad=1
+	dm_make m "$(line speed x)" 2>/dev/null && bad=1
+	dm_make m "0 $LEN qmirror $DM/src 0 $DM/src 0" 2>/dev/null && bad=1
 done
 t_is $bad 0 "300 refused tables"
 # loaded, never resumed
 for ((i = 0; i < 10; i++)); do
-	dmsetup create m --notable && dmsetup load m --table "$(line granularity 1)" && dmsetup remove m || bad=1
+	dmsetup create m --notable && dm_load m "$(line granularity 1)" && dm_remove m || bad=1
 done
 t_is $bad 0 "10 tables that were loaded and never resumed"
 

@@ -72,7 +72,7 @@ t_between "the module is in use by the orphan" "$(< /sys/module/dm_qmirror/refcn
 t_ok "rmmod is refused" bash -c '! rmmod dm_qmirror 2>/dev/null'
 if dmsetup create m2 --table "$(line)" 2>/tmp/err; then
 	fail "a target range with orphans is refused at load"
-	dmsetup remove m2
+	dm_remove m2
 else
 	pass "a target range with orphans is refused at load"
 fi
@@ -100,7 +100,7 @@ t_wait "report with a write under way: the job ends" '^(aborting|concluded) .* t
 t_ok "report: the write under way ends" in_time 8 $W
 t_wait "report: concluded after it" '^concluded ' 10
 unmirror
-dmsetup remove slow
+dm_remove slow
 mirror && wait_st '^ready '	# equal again
 unmirror
 
@@ -181,7 +181,7 @@ w1=$W
 t0=$(now)
 t_ok "suspend --noflush does not wait for the target" timeout_dmsetup 15 suspend --noflush m
 t_between "and is quick" $(($(now) - t0)) 0 8000
-dmsetup resume m
+dm_resume m
 t_ok "the guest's write ends after resume at the latest" in_time 8 $w1
 t_like "$(< /tmp/w.0)" ' ok ' "with its source's result"
 t_is "$(field orphans)" 1 "one orphan"
@@ -251,7 +251,7 @@ hang
 writer 0 8 109
 w1=$W
 t_ok "rescue: load, suspend --noflush, resume" bash -c "
-	dmsetup load m --table '0 $LEN linear ${RAW[src]} 0' &&
+	dm_load m '0 $LEN linear ${RAW[src]} 0' &&
 	timeout 15 dmsetup suspend --noflush m && timeout 10 dmsetup resume m"
 t_ok "rescue: the write ended" in_time 5 $w1
 t_ok "rescue: the device works" timeout 5 "$TOOLS/dio" $DM/m r:0:8:g109 w:8:8:g6

@@ -38,10 +38,10 @@ for sync in full none bitmap; do
 			t_is "${S[state]} ${S[offset]} ${S[dirty]} ${S[chunks]} ${S[io]} ${S[error]} ${S[serr]} ${S[terr]} ${S[ending]}" \
 				"$before" "$n: reload with sync $other changes nothing"
 		done
-		dmsetup suspend m
-		dmsetup resume m
+		dm_suspend m
+		dm_resume m
 		t_is "$(field dirty)" "${S[dirty]}" "$n: nor do suspend and resume"
-		dmsetup load m --table "$(line sync $sync)"
+		dm_load m "$(line sync $sync)"
 		dmsetup clear m
 		t_is "$(field dirty)" "${S[dirty]}" "$n: nor a table that is loaded and cleared"
 		msg set speed 0

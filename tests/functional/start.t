@@ -22,9 +22,9 @@ for mode in background write-blocking; do
 		SYS[m]=
 		mark m
 		while kill -0 $x 2>/dev/null && (($(since m wio) < 20)); do :; done
-		dmsetup load m --table "$(line copy_mode $mode)"
-		dmsetup suspend m
-		dmsetup resume m
+		dm_load m "$(line copy_mode $mode)"
+		dm_suspend m
+		dm_resume m
 		# stopped at once, as the test that found this in QEMU does
 		if ((i % 2)); then
 			msg pause
@@ -34,12 +34,12 @@ for mode in background write-blocking; do
 		t_ok "$mode, $i: the guest saw nothing" in_time 30 $x
 		diag "$(tail -n 2 /tmp/mixer | xargs)"
 		t_wait "$mode, $i: clean" '^ready .* 0/257 ok - 0 0 0 ' 20
-		dmsetup suspend m
+		dm_suspend m
 		t_equal "$mode, $i: legs equal"
-		dmsetup load m --table "$(linear_line src)"
-		dmsetup resume m
+		dm_load m "$(linear_line src)"
+		dm_resume m
 	done
 done
-dmsetup remove m
+dm_remove m
 
 finish

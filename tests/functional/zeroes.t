@@ -180,9 +180,9 @@ wait_st '^ready .* 0/128 ok - 0 0 0 '
 t_ok "target_is_zero: what was sent is not forgotten by a reload" dio $DM/tgt r:4096:8:x00
 unmirror
 
-for d in plain file1 file2; do dmsetup remove $d; done
+for d in plain file1 file2; do dm_remove $d; done
 losetup -D
 umount /tmp/sparse
-for d in scsi1 scsi2; do [[ ! $have_scsi ]] || dmsetup remove $d; done
+for d in scsi1 scsi2; do [[ ! $have_scsi ]] || dm_remove $d; done
 rmmod scsi_debug 2>/dev/null
 finish

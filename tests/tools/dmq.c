@@ -4,6 +4,10 @@
  * dmq events NAME		the event number
  * dmq msg NAME WORD...		a message to sector 0; prints ok or the errno's name
  * dmq log [MARK]		the kernel's log behind the line that ends with MARK
+ * dmq create NAME TABLE	with its node; TABLE: lines as for dmsetup
+ * dmq load NAME TABLE		the inactive table
+ * dmq swap NAME TABLE [--noflush]	load, suspend, resume
+ * dmq suspend NAME [--noflush], dmq resume NAME, dmq remove NAME
  *
  * What the tests ask hundreds of times, without the cost of dmsetup, which in
  * an emulated machine is a tenth of a second a call.
@@ -106,6 +110,107 @@ static int klog(const char *mark)
 	return 0;
 }
 
+static int call(int fd, unsigned long cmd, const char *what, const char *name,
+		unsigned int flags)
+{
+	if (!ioctl(fd, cmd, prepare(name, flags)))
+		return 0;
+	fprintf(stderr, "%s %s: %s\n", what, name, strerror(errno));
+	return 1;
+}
+
+static int load(int fd, const char *name, char *table)
+{
+	struct dm_ioctl *io = prepare(name, 0);
+	size_t at = io->data_start;
+	char *line, *save;
+
+	for (line = strtok_r(table, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+		struct dm_target_spec *spec = (void *)(buf + at);
+		unsigned long long start, len;
+		char type[16];
+		int n;
+
+		memset(spec, 0, sizeof(*spec));
+		if (sscanf(line, "%llu %llu %15s%n", &start, &len, type, &n) != 3)
+			die("no table line: %s", line);
+		for (line += n; *line == ' '; line++)
+			;
+		spec->sector_start = start;
+		spec->length = len;
+		strcpy(spec->target_type, type);
+		strcpy((char *)(spec + 1), line);
+		spec->next = sizeof(*spec) + ((strlen(line) + 8) & ~7UL);
+		at += spec->next;
+		io->target_count++;
+	}
+	if (!ioctl(fd, DM_TABLE_LOAD, io))
+		return 0;
+	fprintf(stderr, "load %s: %s\n", name, strerror(errno));
+	return 1;
+}
+
+static const char *node(const char *name)
+{
+	static char path[256];
+
+	snprintf(path, sizeof(path), "/dev/mapper/%s", name);
+	return path;
+}
+
+static int create(int fd, const char *name, char *table)
+{
+	struct dm_ioctl *io;
+	dev_t dev;
+
+	if (call(fd, DM_DEV_CREATE, "create", name, 0))
+		return 1;
+	io = (void *)buf;
+	dev = io->dev;
+	if (load(fd, name, table) || call(fd, DM_DEV_SUSPEND, "resume", name, 0)) {
+		call(fd, DM_DEV_REMOVE, "remove", name, 0);
+		return 1;
+	}
+	unlink(node(name));
+	if (mknod(node(name), S_IFBLK | 0600, dev))
+		die("%s: %s", node(name), strerror(errno));
+	return 0;
+}
+
+static int change(int fd, const char *verb, const char *name, char **argv)
+{
+	unsigned int flags = 0;
+	char *table = NULL;
+
+	for (; *argv; argv++) {
+		if (!strcmp(*argv, "--noflush"))
+			flags = DM_NOFLUSH_FLAG;
+		else
+			table = *argv;
+	}
+	if (!strcmp(verb, "remove")) {
+		if (call(fd, DM_DEV_REMOVE, "remove", name, 0))
+			return 1;
+		unlink(node(name));
+		return 0;
+	}
+	if (!strcmp(verb, "suspend"))
+		return call(fd, DM_DEV_SUSPEND, verb, name, DM_SUSPEND_FLAG | flags);
+	if (!strcmp(verb, "resume"))
+		return call(fd, DM_DEV_SUSPEND, verb, name, 0);
+	if (!table)
+		die("%s: a table is missing", verb);
+	if (!strcmp(verb, "create"))
+		return create(fd, name, table);
+	if (!strcmp(verb, "load"))
+		return load(fd, name, table);
+	if (!strcmp(verb, "swap"))
+		return load(fd, name, table) ||
+		       call(fd, DM_DEV_SUSPEND, "suspend", name, DM_SUSPEND_FLAG | flags) ||
+		       call(fd, DM_DEV_SUSPEND, "resume", name, 0);
+	die("%s: unknown", verb);
+}
+
 int main(int argc, char **argv)
 {
 	int fd, i, rc = 0;
@@ -113,7 +218,7 @@ int main(int argc, char **argv)
 	if (argc >= 2 && !strcmp(argv[1], "log"))
 		return klog(argc > 2 ? argv[2] : NULL);
 	if (argc < 3)
-		die("usage: dmq status|table|events|msg NAME [WORD...], dmq log [MARK]");
+		die("usage: dmq VERB NAME [WORD...], see the head of dmq.c");
 	fd = open("/dev/mapper/control", O_RDWR);
 	if (fd < 0)
 		die("/dev/mapper/control: %s", strerror(errno));
@@ -127,6 +232,8 @@ int main(int argc, char **argv)
 		printf("%u\n", io->event_nr);
 		return 0;
 	}
+	if (strcmp(argv[1], "status") && strcmp(argv[1], "table"))
+		return change(fd, argv[1], argv[2], argv + 3);
 	for (i = 2; i < argc; i++)
 		rc |= show(fd, argv[i], !strcmp(argv[1], "table") ? DM_STATUS_TABLE_FLAG : 0);
 	return rc;

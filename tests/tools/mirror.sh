@@ -19,15 +19,16 @@ declare -A S		# the last status, by field
 
 t_is()   { is "$1" "$2" "$3"; }
 t_like() { like "$1" "$2" "$3"; }
-# t_ok DESC COMMAND...: passes when COMMAND succeeds; its output is diagnosis
+# t_ok DESC COMMAND...: passes when COMMAND succeeds; its output is diagnosis.
+# In this shell, so that COMMAND may be a wait.
 t_ok()
 {
-	local desc=$1 out rc=0
+	local desc=$1 rc=0
 	shift
-	out=$("$@" 2>&1) || rc=$?
+	"$@" > /tmp/t_ok.out 2>&1 || rc=$?
 	if ((rc)); then
 		fail "$desc"
-		diag "'$*' ended with $rc: $out"
+		diag "'$*' ended with $rc: $(< /tmp/t_ok.out)"
 	else
 		pass "$desc"
 	fi
@@ -77,16 +78,16 @@ legs()
 
 dm_make() # NAME TABLE
 {
-	dmsetup create "$1" --table "$2" || return
-	dmsetup mknodes "$1" >/dev/null 2>&1
+	"$TOOLS/dmq" create "$1" "$2" || return
 	[[ -b $DM/$1 ]] || bail "/dev/mapper/$1 is no block device"
 }
+dm_remove() { "$TOOLS/dmq" remove "$1"; }
 
-# dm_swap NAME TABLE [SUSPEND-OPTION]: exchange the table of a live device
-dm_swap()
-{
-	dmsetup load "$1" --table "$2" && dmsetup suspend ${3:+"$3"} "$1" && dmsetup resume "$1"
-}
+# dm_swap NAME TABLE [--noflush]: exchange the table of a live device
+dm_swap() { "$TOOLS/dmq" swap "$@"; }
+dm_load() { "$TOOLS/dmq" load "$@"; }
+dm_suspend() { "$TOOLS/dmq" suspend "$@"; }
+dm_resume() { "$TOOLS/dmq" resume "$@"; }
 
 linear_line() { echo "0 $LEN linear ${RAW[$1]} 0"; }
 
@@ -97,7 +98,7 @@ line()
 }
 
 mirror() { dm_make m "$(line "$@")"; }
-unmirror() { dmsetup remove m; }
+unmirror() { dm_remove m; }
 
 # status fields: state synced offset len dirty chunks io error serr terr
 # inflight args ending orphans
@@ -194,5 +195,5 @@ in_time()
 }
 
 # hang/unhang: the target neither answers nor fails
-hang() { dmsetup suspend --noflush --nolockfs tgt; }
-unhang() { dmsetup resume tgt; }
+hang() { dm_suspend tgt --noflush; }
+unhang() { dm_resume tgt; }
