@@ -255,10 +255,12 @@ static void wait_end(struct waiter *w)
 		fprintf(stderr,
 			"qmirrorctl: interrupted; the job on %s goes on: `qmirrorctl mirror wait %s` waits again, `qmirrorctl mirror cancel %s` ends it\n",
 			w->m[0].dev.name, w->m[0].dev.name, w->m[0].dev.name);
-	sigprocmask(SIG_SETMASK, &w->mask, NULL);
 	/* die of it, so that a shell's loop ends too */
-	if (interrupted)
+	if (interrupted) {
+		signal((int)interrupted, SIG_DFL);
 		raise((int)interrupted);
+	}
+	sigprocmask(SIG_SETMASK, &w->mask, NULL);
 }
 
 enum xit wait_for(struct mirror *m, size_t n, enum goal goal, bool progress)

@@ -14,7 +14,7 @@ locked() { ! flock -n /run/qmirrorctl/lock true 2>/dev/null; }
 free() { ! locked; }
 
 # --- contention ---
-# the 16th point is after `suspend data`: see --dry-run and plan.c
+# two points a step, in the order of --dry-run: before `load data`
 QMIRROR_FAULT=nhang:10 "$FAULTS" mirror start data "$B" --force > /dev/null 2>&1 &
 H=$!
 ok "a run hangs between two steps" until_true 20 eval '[[ -e /run/qmirrorctl/journal ]] && locked'
@@ -83,56 +83,5 @@ if mkdir $cg/run 2>/dev/null; then
 else
 	skip "no cgroup2"
 fi
-
-# --- signals ---
-for sig in INT TERM HUP; do
-	QMIRROR_FAULT=hang:9 "$FAULTS" mirror start data "$B" --force > /dev/null 2>&1 &
-	H=$!
-	until_true 10 eval '[[ -e /run/qmirrorctl/journal ]]'
-	sleep 0.3
-	kill -$sig "$H"
-	wait "$H" 2>/dev/null
-	ok "SIG$sig: the lock is free soon" until_true 10 free
-	is "$(suspended)$(dmsetup table)" "data: $OLD" "SIG$sig: all is as before"
-done
-
-# --- I/O that does not end: the suspend is given up in time ---
-mk_dm slow "0 $LEN delay $A 0 4000"
-dmsetup create victim --table "0 $LEN linear $DM/slow 0" && dmsetup mknodes
-"$TOOLS/dio" $DM/victim w:0:8:g1 > /dev/null 2>&1 &
-D=$!
-sleep 0.3
-tool 6 "a suspend that takes too long" mirror start victim "$B" --force --timeout 500ms
-like "$ERR" 'victim: I/O in flight did not end in time, so it could not be suspended; nothing was changed' "says so"
-is "$(suspended)" '' "nothing is suspended"
-is "$(table_of victim)" "0 $LEN linear $(dmsetup info -c --noheadings --separator : -o major,minor slow) 0" "it has its table"
-ok "victim-qsrc is gone" eval '! exists victim-qsrc'
-wait "$D"
-is "$?" 0 "the slow write has ended well"
-
-# --- a failing step is undone by the run itself ---
-bad=''
-for ((k = 1; k < 30; k++)); do
-	rc=0
-	QMIRROR_FAULT=fail:$k "$FAULTS" mirror start data "$B" --force > /tmp/ctl.out 2> /tmp/ctl.err || rc=$?
-	((rc)) || break
-	[[ $rc == 1 && $(wc -l < /tmp/ctl.err) == 1 && ! $(suspended) && ! -e /run/qmirrorctl/journal &&
-	   $(table_of data) == "$OLD" ]] && ! exists data-qsrc || bad+=" $k"
-done
-is "$bad" '' "start: each of $((k - 1)) failing steps leaves all as before"
-ok "nine of them" test "$k" = 10
-bad=''
-tool 0 "wait" mirror wait data
-M=$(table_of data)
-for ((k = 1; k < 30; k++)); do
-	rc=0
-	QMIRROR_FAULT=fail:$k "$FAULTS" mirror complete data > /tmp/ctl.out 2> /tmp/ctl.err || rc=$?
-	((rc)) || break
-	# what fails after the swap is a leftover, and said
-	[[ $rc == 1 && $(wc -l < /tmp/ctl.err) == 1 && ! $(suspended) && ! -e /run/qmirrorctl/journal ]] || bad+=" $k"
-	[[ $(table_of data) == "$M" ]] || break
-done
-is "$bad" '' "complete: each of $((k - 1)) failing steps leaves a mirror"
-like "$(table_of data)" linear "and in the end it is complete"
 
 done_testing
