@@ -37,7 +37,7 @@ for b in 1 128 2048; do
 done
 # lengths around a chunk's end
 for n in 1 7 127 128 129 255 2047 2049; do
-	fill $DM/tgt 2
+	fill $DM/tgt 2 2304
 	for mode in background write-blocking; do
 		dm_make m "0 $n qmirror $DM/src 3 $DM/tgt 5 2 copy_mode $mode"
 		t_wait "length $n, $mode: ready" '^ready ' 10

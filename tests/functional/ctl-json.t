@@ -27,7 +27,7 @@ d = json.load(open("/tmp/ctl.out"))
 open("/tmp/docs", "a").write(json.dumps(d) + "\n")
 def flat(p, x):
     if isinstance(x, (dict, list)):
-        print("%s=%d" % (p, len(x)))
+        print("%s=%d" % (p or ".", len(x)))
         for k, v in (x.items() if isinstance(x, dict) else enumerate(x)):
             flat("%s.%s" % (p, k) if p else str(k), v)
     else:

@@ -237,4 +237,5 @@ t_free "pending"
 mirror && wait_st '^ready ' && unmirror
 t_equal "pending: a new mirror makes the legs equal"
 
+rig_down
 finish

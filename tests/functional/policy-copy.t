@@ -46,4 +46,5 @@ t_wait "a new mirror after all that: ready" '^ready ' 20
 unmirror
 t_equal "a new mirror after all that: legs equal"
 
+rig_down
 finish

@@ -168,4 +168,5 @@ for how in running ready pending; do
 done
 
 dm remove m || fail "remove: $REPLY"
+rig_down
 finish

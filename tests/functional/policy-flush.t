@@ -120,4 +120,5 @@ t_wait "a good flush in between: synced" '^ready yes ' 10
 unmirror
 t_equal "a good flush in between: legs equal"
 
+rig_down
 finish

@@ -152,4 +152,5 @@ t_cancel_force "flush"
 heal tgt
 unmirror
 
+rig_down
 finish

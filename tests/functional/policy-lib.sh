@@ -104,6 +104,15 @@ rig_thin()
 	dio $DM/thin w:0:8:g1 > /dev/null
 }
 
+# Without a dmsetup for each; the rest is teardown's.
+rig_down()
+{
+	local d
+	for d in src tgt err flk drop thin pool; do
+		[[ ! -b $DM/$d ]] || dm remove $d || diag "$d: $REPLY"
+	done
+}
+
 # with LEG SEGMENT: LEG's table with the bad range mapped so
 with()
 {

@@ -49,4 +49,5 @@ heal tgt
 unmirror
 t_equal "a target without discard: legs equal"
 
+rig_down
 finish

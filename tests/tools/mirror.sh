@@ -165,9 +165,9 @@ since() { count "$1"; echo $((C[$2] - MARK[$1.$2])); }
 
 dio() { "$TOOLS/dio" "$@"; }
 # Fill a device with a pattern of generation GEN
-fill() # DEV GEN
+fill() # DEV GEN [SECTORS]
 {
-	local n=$LEN s step=2048 ops=()
+	local n=${3:-$LEN} s step=2048 ops=()
 	for ((s = 0; s < n; s += step)); do
 		ops+=("w:$s:$((n - s < step ? n - s : step)):g$2")
 	done
