@@ -9,6 +9,7 @@
  * preresume and resume.
  */
 #include <linux/init.h>
+#include <linux/kernfs.h>
 #include <linux/log2.h>
 #include <linux/module.h>
 
@@ -114,6 +115,23 @@ static bool on_disk(struct block_device *a, sector_t a_start,
 	       b_start < a_start + len;
 }
 
+/*
+ * Is one disk a slave of the other, or the same?  Only one level is looked at,
+ * which is as much as sysfs tells the kernel cheaply; qmirrorctl looks deeper.
+ */
+static bool stands_on(struct gendisk *upper, struct gendisk *lower)
+{
+	struct kernfs_node *kn = NULL;
+
+	if (upper == lower)
+		return true;
+	if (upper->slave_dir)
+		kn = kernfs_find_and_get(upper->slave_dir->sd,
+					 lower->disk_name);
+	kernfs_put(kn);
+	return kn;
+}
+
 static int check_devices(struct qm_target *t)
 {
 	struct dm_target *ti = t->ti;
@@ -122,11 +140,11 @@ static int check_devices(struct qm_target *t)
 	struct block_device *target = t->dev[QM_TARGET]->bdev;
 	const char *name = t->dev[QM_TARGET]->name;
 
-	if (source->bd_disk == self)
-		return ctr_error(ti, "Source is the mirror itself",
+	if (stands_on(source->bd_disk, self))
+		return ctr_error(ti, "Source is or stands on the mirror itself",
 				 t->dev[QM_SOURCE]->name, -EINVAL);
-	if (target->bd_disk == self)
-		return ctr_error(ti, "Target is the mirror itself", name,
+	if (stands_on(target->bd_disk, self))
+		return ctr_error(ti, "Target is or stands on the mirror itself", name,
 				 -EINVAL);
 	if (bdev_is_zoned(source) || bdev_is_zoned(target))
 		return ctr_error(ti, "Zoned devices are not supported", name,

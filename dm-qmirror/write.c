@@ -184,15 +184,16 @@ static void fill_leg(struct qm_job *job, struct qm_io *io, struct qm_leg *leg,
 	unsigned int bytes = bio->bi_iter.bi_size;
 	unsigned int pages = DIV_ROUND_UP(bytes, PAGE_SIZE);
 	blk_opf_t flags = bio->bi_opf & LEG_FLAGS;
+	struct bio_vec bv;
 
 	bio_init(&leg->bio, job->leg[QM_TARGET].bdev, leg->bvecs, pages,
 		 REQ_OP_WRITE | flags);
 	leg->bio.bi_vcnt = pages;
 	leg->bvecs[pages - 1].bv_len = bytes - (pages - 1) * PAGE_SIZE;
 	leg->bio.bi_iter.bi_size = bytes;
-	if (pages == 1 && bio_iter_len(bio, bio->bi_iter) == bytes)
-		memcpy_from_bvec(page_address(leg->bvecs[0].bv_page),
-				 &bio_iovec(bio));
+	bv = bio_iovec(bio);
+	if (pages == 1 && bv.bv_len == bytes)
+		memcpy_from_bvec(page_address(leg->bvecs[0].bv_page), &bv);
 	else
 		bio_copy_data(&leg->bio, bio);
 
