@@ -81,7 +81,7 @@ ok "dirty is in bytes" test "$dirty" -gt 0 -a "$dirty" -le "$BYTES" -a $((dirty 
 before=$(machine)
 for v in "complete data --force" "cancel data --force" "resume data" "set data speed=0"; do
 	# shellcheck disable=SC2086
-	"$CTL" mirror $v --dry-run > /tmp/dry 2>&1
+	"$CTL" mirror $v --dry-run > /tmp/ctl.dry 2>&1
 done
 is "$(machine)" "$before" "dry runs of all verbs change nothing"
 is "$(job_state data)" paused "and send nothing"

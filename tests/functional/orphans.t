@@ -251,7 +251,7 @@ hang
 writer 0 8 109
 w1=$W
 t_ok "rescue: load, suspend --noflush, resume" bash -c "
-	dm_load m '0 $LEN linear ${RAW[src]} 0' &&
+	dmsetup load m --table '0 $LEN linear ${RAW[src]} 0' &&
 	timeout 15 dmsetup suspend --noflush m && timeout 10 dmsetup resume m"
 t_ok "rescue: the write ended" in_time 5 $w1
 t_ok "rescue: the device works" timeout 5 "$TOOLS/dio" $DM/m r:0:8:g109 w:8:8:g6
