@@ -85,7 +85,7 @@ static int finish(struct dm_task *t)
 }
 
 /* The same with a udev cookie: the nodes are right when it returns. */
-static int finish_udev(struct dm_task *t, unsigned int flags)
+static int finish_udev(struct dm_task *t, bool hidden)
 {
 	uint32_t cookie = 0;
 	uint16_t udev_flags = 0;
@@ -93,7 +93,7 @@ static int finish_udev(struct dm_task *t, unsigned int flags)
 
 	if (!t)
 		return -ENOMEM;
-	if (flags & DM_CREATE_HIDDEN)
+	if (hidden)
 		udev_flags = DM_UDEV_DISABLE_SUBSYSTEM_RULES_FLAG |
 			     DM_UDEV_DISABLE_DISK_RULES_FLAG |
 			     DM_UDEV_DISABLE_OTHER_RULES_FLAG;
@@ -323,7 +323,11 @@ int dm_target_version(const char *target)
 
 /* ---- changes ---- */
 
-int dm_create(const char *name, const char *uuid, unsigned int flags)
+/*
+ * Only the device, without a table. No cookie: the kernel announces a device
+ * to udev when it is resumed, and we would wait for ever.
+ */
+int dm_create(const char *name, const char *uuid)
 {
 	struct dm_task *t = task(DM_DEVICE_CREATE, name);
 
@@ -331,7 +335,7 @@ int dm_create(const char *name, const char *uuid, unsigned int flags)
 		dm_task_destroy(t);
 		t = NULL;
 	}
-	return finish_udev(t, flags);
+	return finish(t);
 }
 
 int dm_load(const char *name, const struct dmtable *table, bool read_only)
@@ -356,9 +360,10 @@ int dm_load(const char *name, const struct dmtable *table, bool read_only)
 	return finish(t);
 }
 
-int dm_resume(const char *name, unsigned int flags)
+/* hidden: udev keeps its scanners off */
+int dm_resume(const char *name, bool hidden)
 {
-	return finish_udev(task(DM_DEVICE_RESUME, name), flags);
+	return finish_udev(task(DM_DEVICE_RESUME, name), hidden);
 }
 
 int dm_clear(const char *name)
@@ -376,7 +381,7 @@ int dm_remove(const char *name, bool deferred)
 		dm_task_destroy(t);
 		t = NULL;
 	}
-	return finish_udev(t, 0);
+	return finish_udev(t, false);
 }
 
 int dm_message(const char *name, const char *msg, char *answer, size_t size)

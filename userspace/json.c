@@ -155,9 +155,9 @@ void json_error(const struct err *e)
 
 static const char *const op_names[] = {
 	[OP_CREATE] = "create",
-	[OP_CREATE_HIDDEN] = "create",
 	[OP_LOAD] = "load",
 	[OP_ACTIVATE] = "resume",
+	[OP_ACTIVATE_HIDDEN] = "resume",
 	[OP_MESSAGE] = "message",
 	[OP_WAIT] = "wait",
 	[OP_REMOVE] = "remove",

@@ -131,13 +131,13 @@ static void print_op(const struct op *op)
 {
 	switch (op->kind) {
 	case OP_CREATE:
-	case OP_CREATE_HIDDEN:
 		printf("create %s (uuid %s)\n", op->dev, op->text);
 		break;
 	case OP_LOAD:
 		print_load(op);
 		break;
 	case OP_ACTIVATE:
+	case OP_ACTIVATE_HIDDEN:
 	case OP_RESUME:
 		printf("resume %s\n", op->dev);
 		break;
@@ -285,17 +285,14 @@ static enum xit run_op(const struct op *op)
 
 	switch (op->kind) {
 	case OP_CREATE:
-	case OP_CREATE_HIDDEN:
-		r = dm_create(op->dev, op->text,
-			      op->kind == OP_CREATE ? 0 : DM_CREATE_HIDDEN);
+		r = dm_create(op->dev, op->text);
 		break;
 	case OP_LOAD:
 		r = do_load(op);
 		return r ? load_failed(op, r) : XIT_OK;
 	case OP_ACTIVATE:
-		r = dm_resume(op->dev, strcmp(op->dev + strlen(op->dev) -
-			      (strlen(op->dev) > 5 ? 5 : 0), SRC_SUFFIX) ?
-			      0 : DM_CREATE_HIDDEN);
+	case OP_ACTIVATE_HIDDEN:
+		r = dm_resume(op->dev, op->kind == OP_ACTIVATE_HIDDEN);
 		break;
 	case OP_MESSAGE:
 		r = dm_message(op->dev, op->text, NULL, 0);
@@ -307,11 +304,12 @@ static enum xit run_op(const struct op *op)
 		return XIT_OK;
 	}
 	if (r)
-		return err_set(XIT_FAIL, op->kind == OP_ACTIVATE ? ST_RESUME :
+		return err_set(XIT_FAIL, op->kind == OP_ACTIVATE ||
+			       op->kind == OP_ACTIVATE_HIDDEN ? ST_RESUME :
 			       ST_LOAD, r, op->dev, "%s: cannot %s: %s",
-			       op->dev, op->kind == OP_ACTIVATE ? "resume" :
-			       op->kind == OP_MESSAGE ? op->text :
-			       op->kind == OP_REMOVE ? "remove" : "create",
+			       op->dev, op->kind == OP_MESSAGE ? op->text :
+			       op->kind == OP_REMOVE ? "remove" :
+			       op->kind == OP_CREATE ? "create" : "resume",
 			       strerror(-r));
 	return XIT_OK;
 }

@@ -62,12 +62,12 @@ static void bar_text(const struct mirror *m, char *buf, size_t size)
 			 (int)m->eta % 60);
 	else
 		snprintf(eta, sizeof(eta), "%.0f h", m->eta / 3600);
-	snprintf(buf, size, "%s: [%s] %5.1f %%  %s of %s  %s%s  ETA %s  %s",
-		 m->dev.name, cells, part * 100,
+	snprintf(buf, size, "%s: %s [%s] %5.1f %%  %s of %s  %s%s  ETA %s",
+		 m->dev.name, mstate_name(m->st.state), cells, part * 100,
 		 human_size(m->st.offset << SECTOR_SHIFT, a, sizeof(a)),
 		 human_size(m->st.len << SECTOR_SHIFT, b, sizeof(b)),
 		 m->rate < 0 ? "-" : human_size((uint64_t)m->rate, r, sizeof(r)),
-		 m->rate < 0 ? "" : "/s", eta, mstate_name(m->st.state));
+		 m->rate < 0 ? "" : "/s", eta);
 }
 
 void progress_show(struct progress *p, const struct mirror *m)

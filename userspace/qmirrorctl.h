@@ -204,8 +204,6 @@ struct dmtable {
 	struct dmline *line;
 };
 
-#define DM_CREATE_HIDDEN	1u	/* udev keeps its scanners off */
-
 void dm_begin(void);
 void dm_end(void);
 int dm_get(const char *name, struct dmdev *d);
@@ -214,9 +212,9 @@ int dm_table(const char *name, bool inactive, struct dmtable *t);
 int dm_status(const char *name, struct dmtable *t);
 int dm_list(struct dmdev **list, size_t *n);
 int dm_target_version(const char *target);
-int dm_create(const char *name, const char *uuid, unsigned int flags);
+int dm_create(const char *name, const char *uuid);
 int dm_load(const char *name, const struct dmtable *t, bool read_only);
-int dm_resume(const char *name, unsigned int flags);
+int dm_resume(const char *name, bool hidden);
 int dm_clear(const char *name);
 int dm_remove(const char *name, bool deferred);
 int dm_message(const char *name, const char *msg, char *said, size_t size);
@@ -334,7 +332,7 @@ void job_file_drop(const char *name);
 
 enum op_kind {
 	/* by libdevmapper, nothing is suspended */
-	OP_CREATE, OP_CREATE_HIDDEN, OP_LOAD, OP_ACTIVATE, OP_MESSAGE,
+	OP_CREATE, OP_LOAD, OP_ACTIVATE, OP_ACTIVATE_HIDDEN, OP_MESSAGE,
 	OP_WAIT, OP_REMOVE,
 	/* in the critical section */
 	OP_SUSPEND, OP_SUSPEND_NOFLUSH, OP_CHECK_FINAL, OP_CHECK_ALONE,

@@ -468,11 +468,11 @@ static void plan_slide(const struct start *s, struct plan *p)
 	bool ro = s->src.dm.read_only;
 	struct dmtable t = { 0 };
 
-	plan_add(p, OP_CREATE_HIDDEN, s->qsrc, s->uuid);
+	plan_add(p, OP_CREATE, s->qsrc, s->uuid);
 	placeholder(s, &t);
 	plan_load(p, s->qsrc, &t, false);
 	dmtable_free(&t);
-	plan_add(p, OP_ACTIVATE, s->qsrc, NULL);
+	plan_add(p, OP_ACTIVATE_HIDDEN, s->qsrc, NULL);
 	plan_load(p, s->qsrc, &s->old, ro);
 	mirror_line(s, &t);
 	plan_load(p, s->name, &t, ro);

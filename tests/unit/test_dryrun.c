@@ -111,11 +111,10 @@ int __wrap_dm_status(const char *name, struct dmtable *t)
  * __wrap_dm_message
  * __wrap_dm_create
  */
-FORBIDDEN(dm_create, const char *n __unused_arg, const char *u __unused_arg,
-	  unsigned int f __unused_arg)
+FORBIDDEN(dm_create, const char *n __unused_arg, const char *u __unused_arg)
 FORBIDDEN(dm_load, const char *n __unused_arg,
 	  const struct dmtable *t __unused_arg, bool ro __unused_arg)
-FORBIDDEN(dm_resume, const char *n __unused_arg, unsigned int f __unused_arg)
+FORBIDDEN(dm_resume, const char *n __unused_arg, bool h __unused_arg)
 FORBIDDEN(dm_clear, const char *n __unused_arg)
 FORBIDDEN(dm_remove, const char *n __unused_arg, bool d __unused_arg)
 FORBIDDEN(dm_message, const char *n __unused_arg, const char *m __unused_arg,
