@@ -154,7 +154,7 @@ for tl in $'0 8192 qmirror '"$s 0 $t 0"$'\n8192 8192 linear '"$s 8192" \
 done
 t_is "$(snapshot)" "$before" "and nothing has changed"
 
-# --- messages
+# --- messages: a wrong number of words names the verb, a wrong word itself
 bad_msg() # WORD MESSAGE...
 {
 	local word=$1 lines now
@@ -174,29 +174,29 @@ bad_msg() # WORD MESSAGE...
 }
 bad_msg bogus bogus
 bad_msg bogus bogus 1 2 3
-bad_msg now pause now
-bad_msg 1 resume 1
+bad_msg pause pause now
+bad_msg resume resume 1
 bad_msg set set
-bad_msg speed set speed
+bad_msg set set speed
 bad_msg x set speed x
 bad_msg -1 set speed -1
 bad_msg 1M set speed 1M
 bad_msg 99999999999999999999 set speed 99999999999999999999
-bad_msg 2 set speed 1 2
-bad_msg copy_mode set copy_mode
+bad_msg set set speed 1 2
+bad_msg set set copy_mode
 bad_msg active set copy_mode active
 bad_msg retry set on_source_error retry
 bad_msg retry set on_target_error retry
-bad_msg on_target_error set on_target_error
+bad_msg set set on_target_error
 bad_msg bogus set bogus 1
 for a in "granularity 8" "sync none" "buf_size 128" "target_timeout 5" "zero_detect 1" "no_bounce 1"; do
 	# shellcheck disable=SC2086
 	bad_msg "${a% *}" set $a
 done
 bad_msg mark_dirty mark_dirty
-bad_msg 0 mark_dirty 0
+bad_msg mark_dirty mark_dirty 0
 bad_msg mark_dirty mark_dirty 0 0
-bad_msg 16 mark_dirty 0 8 16
+bad_msg mark_dirty mark_dirty 0 8 16
 bad_msg x mark_dirty x 8
 bad_msg x mark_dirty 0 x
 bad_msg -1 mark_dirty -1 8
@@ -210,9 +210,9 @@ bad_msg mark_dirty mark_dirty 1 18446744073709551615
 bad_msg mark_dirty mark_dirty 0 8 $L 8
 bad_msg mark_dirty mark_dirty 0 8 128 0
 bad_msg x mark_dirty 0 8 128 x
-bad_msg now complete now
-bad_msg now cancel now
-bad_msg now cancel force now
+bad_msg complete complete now
+bad_msg cancel cancel now
+bad_msg cancel cancel force now
 
 # and the mirror still works
 dio $DM/m w:0:8:g4 > /dev/null

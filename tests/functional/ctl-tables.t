@@ -26,6 +26,7 @@ slides()
 	"$TOOLS/dio" $DM/d w:0:64:g1 w:$((half - 64)):128:g2 > /dev/null
 	tool 0 "$name: start" mirror start d "${TGT:-$T}" --force --wait --timeout 30
 	is "$(table_of d-qsrc)" "$old" "$name: the old table is in d-qsrc"
+	[[ ${NODISCARD-} ]] || ok "$name: discards still reach it" blkdiscard -o 0 -l 32768 $DM/d
 	[[ ${NODATA-} ]] || ok "$name: the legs are equal" legs_equal $DM/d-qsrc 0 "${TGT:-$T}" 0 "$(dev_size $DM/d)"
 	tool 0 "$name: cancel" mirror cancel d
 	is "$(table_of d)" "$old" "$name: it came back"
@@ -35,7 +36,7 @@ slides()
 slides linear "0 $LEN linear $A 0"
 slides "two lines" "0 $half linear $A 0" "$half $half linear $C 8"
 slides striped "0 $LEN striped 2 128 $A 0 $C 0"
-modprobe dm-delay && slides delay "0 $LEN delay $A 0 1"
+modprobe dm-delay && NODISCARD=1 slides delay "0 $LEN delay $A 0 1"
 modprobe dm-flakey && slides flakey "0 $LEN flakey $A 0 3600 0"
 modprobe dm-zero && slides "with zero" "0 $half linear $A 0" "$half $half zero"
 NODATA=1
@@ -64,6 +65,7 @@ is "$(blockdev --getro $DM/ro)" 1 "read-only: and is"
 dmsetup remove ro
 
 # --- 4096-byte logical blocks ---
+NODISCARD=1
 S4=$(mk_null s4 $MB blocksize=4096)
 T4=$(mk_null t4 $MB blocksize=4096)
 TGT=$T4
@@ -72,6 +74,7 @@ TGT=$T
 slides "512 under 4096" "0 $LEN linear $S4 0"
 mk_dm d "0 $LEN linear $S4 0"
 tool 0 "4096: start" mirror start d "$T4" --force --wait
+ok "4096: discards still reach it" blkdiscard -o 0 -l 32768 $DM/d
 is "$(blockdev --getss $DM/d)" 4096 "4096: the mirror has 4096-byte blocks"
 is "$(blockdev --getss $DM/d-qsrc)" 4096 "4096: and so has its source"
 tool 0 "4096: complete" mirror complete d

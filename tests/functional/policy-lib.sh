@@ -84,8 +84,6 @@ rig_scsi()
 	[[ -b $SCSI ]] || bail "no scsi_debug disk"
 	at_exit rmmod scsi_debug
 	until_true 10 dio "$SCSI" r:0:8 > /dev/null
-	LOOPSD=$(losetup -f --show --direct-io=on "$SCSI") || bail "no loop over $SCSI"
-	at_exit losetup -d "$LOOPSD"
 	echo 1 > /sys/module/scsi_debug/parameters/wp
 	echo 2 > /sys/bus/pseudo/drivers/scsi_debug/opts
 }
@@ -129,8 +127,9 @@ bad_table()
 	scsi-medium)	LEG=src TABLE=$(with src "delay $SCSI $BAD 0 $s $BAD 0") ;;
 	flakey-write)	TABLE=$(with tgt "delay $t $BAD 0 $DM/flk $BAD 0 $t $BAD 0") ;;
 	thin-full)	TABLE=$(with tgt "delay $t $BAD 0 $DM/thin $BAD 0 $t $BAD 0") ;;
+	# linear, so that WRITE_ZEROES gets there; with a delay there is none, and
+	# the zeroes are written as data
 	scsi-protect)	TABLE=$(with tgt "linear $SCSI $BAD") ;;
-	loop-zero)	TABLE=$(with tgt "linear $LOOPSD $BAD") ;;
 	slow-write)	TABLE=$(with tgt "delay $t $BAD 0 $t $BAD 30000") ;;
 	flakey-flush)	TABLE="0 $LEN delay $t 0 0 $t 0 0 $DM/flk 0 0" ;;
 	slow-flush)	TABLE="0 $LEN delay $t 0 0 $t 0 0 $t 0 30000" ;;
