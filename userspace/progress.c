@@ -46,28 +46,39 @@ void rate_update(struct progress *p, struct mirror *m)
 			 m->rate;
 }
 
-static void bar_text(const struct mirror *m, char *buf, size_t size)
+static void eta_text(double eta, char *buf, size_t size)
+{
+	if (eta < 0)
+		snprintf(buf, size, "--:--");
+	else if (eta < 3600)
+		snprintf(buf, size, "%02d:%02d", (int)eta / 60, (int)eta % 60);
+	else
+		snprintf(buf, size, "%.1f h", eta / 3600);
+}
+
+/* The figures come first: the bar takes what the line has left. */
+static void bar_text(const struct mirror *m, char *buf, size_t size, int width)
 {
 	double part = m->st.len ? (double)m->st.offset / (double)m->st.len : 0;
-	int i, full = (int)(part * BAR_CELLS);
-	char cells[BAR_CELLS + 1], a[32], b[32], r[32], eta[32];
+	char cells[BAR_CELLS + 1], head[NAME_LEN + 16], tail[128];
+	char a[32], b[32], r[32], eta[32];
+	int i, n;
 
-	for (i = 0; i < BAR_CELLS; i++)
-		cells[i] = i < full ? '#' : '.';
-	cells[BAR_CELLS] = '\0';
-	if (m->eta < 0)
-		snprintf(eta, sizeof(eta), "--:--");
-	else if (m->eta < 3600)
-		snprintf(eta, sizeof(eta), "%02d:%02d", (int)m->eta / 60,
-			 (int)m->eta % 60);
-	else
-		snprintf(eta, sizeof(eta), "%.0f h", m->eta / 3600);
-	snprintf(buf, size, "%s: %s [%s] %5.1f %%  %s of %s  %s%s  ETA %s",
-		 m->dev.name, mstate_name(m->st.state), cells, part * 100,
+	eta_text(m->eta, eta, sizeof(eta));
+	snprintf(head, sizeof(head), "%s: %s", m->dev.name,
+		 mstate_name(m->st.state));
+	snprintf(tail, sizeof(tail), "%5.1f %%  %s of %s  %s%s  ETA %s",
+		 part * 100,
 		 human_size(m->st.offset << SECTOR_SHIFT, a, sizeof(a)),
 		 human_size(m->st.len << SECTOR_SHIFT, b, sizeof(b)),
 		 m->rate < 0 ? "-" : human_size((uint64_t)m->rate, r, sizeof(r)),
 		 m->rate < 0 ? "" : "/s", eta);
+	n = width - (int)strlen(head) - (int)strlen(tail) - 5;
+	n = n > BAR_CELLS ? BAR_CELLS : n < 4 ? 4 : n;
+	for (i = 0; i < n; i++)
+		cells[i] = i < (int)(part * n) ? '#' : '.';
+	cells[n] = '\0';
+	snprintf(buf, size, "%s [%s] %s", head, cells, tail);
 }
 
 void progress_show(struct progress *p, const struct mirror *m)
@@ -79,10 +90,10 @@ void progress_show(struct progress *p, const struct mirror *m)
 
 	if (!p->on)
 		return;
-	rate_update(p, &now);
-	bar_text(&now, line, sizeof(line));
 	if (ioctl(STDERR_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_col > 10)
 		width = w.ws_col;
+	rate_update(p, &now);
+	bar_text(&now, line, sizeof(line), width);
 	fprintf(stderr, "\r\033[2K%.*s", width - 1, line);
 	fflush(stderr);
 	p->drawn = true;

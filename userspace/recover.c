@@ -145,6 +145,8 @@ enum xit recover_if_needed(void)
 		names_of(&j, names, sizeof(names));
 		note("%s of %s had died half-way: %s", j.what, names,
 		     r.side == RESCUE_FORWARD ? "finished" : "undone");
+		if (r.not_final)
+			note("but not all were final any more: those go on as mirrors, see `qmirrorctl status`");
 	}
 	journal_free(&j);
 	return x;

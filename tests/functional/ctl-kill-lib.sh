@@ -16,7 +16,7 @@ writer_begin()
 	at_exit kill_fio
 }
 # the fifth word of a dm device's stat: writes done
-writes() { read -r -a W < "/sys/block/dm-$MINOR/stat"; W=${W[4]}; }
+writes() { local f; read -r -a f < "/sys/block/dm-$MINOR/stat"; W=${f[4]}; }
 writer_goes_on()
 {
 	local n i

@@ -50,7 +50,7 @@ refuses()
 	before=$(machine)
 	tool "$status" "$name" "$@" || return
 	after=$(machine)
-	like "$ERR" "^qmirrorctl: [^"$'\n'"]*$re[^"$'\n'"]*\$" "  says so in one line"
+	like "$ERR" "^qmirrorctl: [^"$'\n'"]*${re}[^"$'\n'"]*\$" "  says so in one line"
 	is "$after" "$before" "  and nothing has changed"
 }
 

@@ -19,7 +19,7 @@ while IFS='|' read -r want re args; do
 	# shellcheck disable=SC2086
 	eval "\"\$CTL\" $args" > /tmp/ctl.out 2> /tmp/ctl.err < /dev/null || rc=$?
 	err=$(< /tmp/ctl.err)
-	if [[ $rc == "$want" && $err =~ ^qmirrorctl:\ [^$'\n']*$re[^$'\n']*$ ]]; then
+	if [[ $rc == "$want" && $err =~ ^qmirrorctl:\ [^$'\n']*${re}[^$'\n']*$ ]]; then
 		pass "$args"
 	else
 		fail "$args"

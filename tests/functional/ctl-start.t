@@ -58,12 +58,13 @@ ok "the legs are equal" legs_equal "$A" 0 "$B" 0 "$LEN"
 
 # --- cancel in every state ---
 for how in running paused concluded; do
+	force=''
 	tool 0 "$how: start" mirror start data "$A" --force --speed 512K
 	case $how in
-	paused) tool 0 "paused: pause" mirror pause data ;;
+	paused) tool 0 "paused: pause" mirror pause data; force=--force ;;
 	concluded) dmsetup message data 0 cancel force ;;
 	esac
-	tool 0 "$how: cancel" mirror cancel data $([[ $how != paused ]] || echo --force)
+	tool 0 "$how: cancel" mirror cancel data ${force:+"$force"}
 	is "$(table_of data)" "0 $LEN linear $(stat -c '%Hr:%Lr' "$B") 0" "$how: the old table is back"
 	ok "$how: data-qsrc is gone" eval '! exists data-qsrc'
 done

@@ -408,6 +408,33 @@ static void not_final(void **state __unused_arg)
 	state_word = "pending";
 }
 
+/*
+ * Forward, but a member is not final any more (somebody resumed it): that one
+ * goes on as a mirror, whatever the others are.
+ */
+static void not_final_any_more(void **state __unused_arg)
+{
+	struct rescue res;
+	struct group *g;
+	struct rig r;
+
+	rig_end(&r, 2, false);
+	run(&r, 5);	/* two suspends, two checks, the first resume */
+	assert_string_equal(find("d0")->live, "linear 7:1 0");
+	final_word = "no";
+	g = group_prepare(NULL, 0, &r.p.j);
+	group_enter();
+	group_rescue(g, &res);
+	group_leave();
+	group_free(g);
+	assert_int_equal(res.side, RESCUE_FORWARD);
+	assert_true(res.not_final);
+	assert_int_equal(settled(&r), 1);
+	assert_string_equal(find("d1")->live, mirrors[1]);
+	finish(&r);
+	final_word = "final";
+}
+
 static void another_opener(void **state __unused_arg)
 {
 	struct rig r;
@@ -465,7 +492,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(death_in_start), cmocka_unit_test(death_in_end),
 		cmocka_unit_test(death_in_replace), cmocka_unit_test(failures),
-		cmocka_unit_test(not_final), cmocka_unit_test(another_opener),
+		cmocka_unit_test(not_final),
+		cmocka_unit_test(not_final_any_more), cmocka_unit_test(another_opener),
 		cmocka_unit_test(top_moved_away), cmocka_unit_test(strangers),
 	};
 
