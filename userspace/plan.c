@@ -16,6 +16,8 @@
 
 /* a suspend that takes longer is given up, and everything undone */
 #define SUSPEND_MS	30000
+/* and no --timeout makes it shorter than this: an idle device needs some ms */
+#define SUSPEND_MIN_MS	1000
 /* what the watchdog grants on top, for the wait for `final` and the resumes */
 #define GRACE_MS	20000
 
@@ -369,7 +371,8 @@ static enum xit run_critical(const struct plan *p, int dog)
 	if (!p->crit_n)
 		return XIT_OK;
 	if (opt.timeout_ms >= 0 && opt.timeout_ms < ms)
-		ms = opt.timeout_ms ? opt.timeout_ms : 1;
+		ms = opt.timeout_ms > SUSPEND_MIN_MS ? opt.timeout_ms :
+						       SUSPEND_MIN_MS;
 	g = group_prepare(p->op + p->crit_first, p->crit_n, &p->j);
 	watchdog_arm(dog, ms + GRACE_MS);
 	group_enter();

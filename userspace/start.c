@@ -206,26 +206,28 @@ static enum xit check_slide(struct start *s)
 
 static enum xit check_plain(struct start *s)
 {
+	const char *name = opt.name ? opt.name : "N";
+	enum xit x = blk_unused(&s->src, "SOURCE");
 	struct dmdev d;
-	enum xit x;
 
-	if (!s->src.is_dm && !opt.name)
-		return err_set(XIT_USAGE, ST_CHECK, EINVAL, s->src.label,
-			       "SOURCE %s is a plain block device: give --name N, and use /dev/mapper/N instead of it from then on",
-			       s->src.label);
-	snprintf(s->name, sizeof(s->name), "%s", opt.name);
-	if (dm_get(s->name, &d) == 0)
-		return err_set(XIT_BUSY, ST_CHECK, EEXIST, s->name,
-			       "the name %s is taken by another device-mapper device",
-			       s->name);
-	x = blk_unused(&s->src, "SOURCE");
 	if (x == XIT_BUSY)
 		/* the reason has been given; say why it is one */
 		snprintf(the_err.desc + strlen(the_err.desc),
 			 sizeof(the_err.desc) - strlen(the_err.desc),
 			 " (only I/O through /dev/mapper/%s would be mirrored)",
-			 s->name);
-	return x;
+			 name);
+	if (x != XIT_OK)
+		return x;
+	if (!opt.name)
+		return err_set(XIT_USAGE, ST_CHECK, EINVAL, s->src.label,
+			       "SOURCE %s is a plain block device: give --name N, and use /dev/mapper/N instead of it from then on",
+			       s->src.label);
+	strcpy(s->name, name);
+	if (dm_get(s->name, &d) == 0)
+		return err_set(XIT_BUSY, ST_CHECK, EEXIST, s->name,
+			       "the name %s is taken by another device-mapper device",
+			       s->name);
+	return XIT_OK;
 }
 
 /* DEV lies over all of SOURCE with one linear line, and nobody else does. */

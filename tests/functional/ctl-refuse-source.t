@@ -37,6 +37,7 @@ long=$(printf 'n%.0s' {1..125})
 mk_dm "$long" "0 $LEN linear $A 0" && start 1 'leaves no room' "a name without room for -qsrc" "$long" "$B"
 dmsetup remove "$long"
 mkfs.ext4 -q -F "$small" && mount "$small" /tmp/mnt
+start 4 'mounted on /tmp/mnt' "a mounted plain SOURCE, without --name" "$small" "$B"
 start 4 'mounted on /tmp/mnt.*only I/O through /dev/mapper/n' "a mounted plain SOURCE" "$small" "$B" --name n
 umount /tmp/mnt
 start 4 'held by data.*only I/O' "a plain SOURCE in use by dm" "$A" "$B" --name n
