@@ -60,7 +60,7 @@ for job in "one chunk:--bs=4k --iodepth=32 --offset=1m --size=64k" \
 done
 
 # --- full rewrites make chunks clean, partial ones change nothing, while paused
-fill $DM/tgt 2
+fill $DM/tgt 2 $((LEN / 2))	# the other half is equal
 mirror sync bitmap copy_mode write-blocking
 msg mark_dirty 0 $((LEN / 2))
 "$TOOLS/dmpoll" -a -i 2 -n 4 m > /tmp/poll &

@@ -23,10 +23,13 @@ slides()
 	printf '%s\n' "$@" | dmsetup create d || { fail "$name: cannot be made"; return; }
 	dmsetup mknodes
 	old=$(table_of d)
+	local discards=''
+	# what could not discard before need not afterwards
+	[[ ${NODISCARD-} ]] || ! blkdiscard -o 0 -l 32768 $DM/d 2>/dev/null || discards=yes
 	"$TOOLS/dio" $DM/d w:0:64:g1 w:$((half - 64)):128:g2 > /dev/null
 	tool 0 "$name: start" mirror start d "${TGT:-$T}" --force --wait --timeout 30
 	is "$(table_of d-qsrc)" "$old" "$name: the old table is in d-qsrc"
-	[[ ${NODISCARD-} ]] || ok "$name: discards still reach it" blkdiscard -o 0 -l 32768 $DM/d
+	[[ ! $discards ]] || ok "$name: discards still reach it" blkdiscard -o 0 -l 32768 $DM/d
 	[[ ${NODATA-} ]] || ok "$name: the legs are equal" legs_equal $DM/d-qsrc 0 "${TGT:-$T}" 0 "$(dev_size $DM/d)"
 	tool 0 "$name: cancel" mirror cancel d
 	is "$(table_of d)" "$old" "$name: it came back"

@@ -8,6 +8,7 @@
 #
 #	create NAME TABLE	load and resume; TABLE's lines separated by |
 #	swap NAME TABLE		another table: load, then resume (which suspends)
+#	load NAME TABLE		only that
 #	remove NAME
 #	suspend NAME [noflush]	resume NAME
 #	msg NAME WORDS
@@ -140,6 +141,8 @@ while (my $line = <STDIN>) {
 		$out = create(@a) && 'ok';
 	} elsif ($cmd eq 'swap') {
 		$out = swap(@a) && 'ok';
+	} elsif ($cmd eq 'load') {
+		$out = load(@a) && 'ok';
 	} elsif ($cmd eq 'remove') {
 		$out = io(REMOVE, $a[0], 0, 0, '') && 'ok';
 	} elsif ($cmd eq 'suspend') {

@@ -53,20 +53,30 @@ to_concluded() { to_running; say cancel force; reach '^concluded '; }
 
 # away_linear: whatever it is, the guest stays where it is
 away_linear() { linear_m; }
-# away_switch: from pending: suspend with flush, look for final, and switch
+# away_switch: from pending: suspend with flush, look for final, and switch; not
+# final (a write-zeroes that the source cannot do made something dirty): resume
+# the mirror and try again
 away_switch()
 {
-	local to=$HERE
-	if [[ $1 == complete ]]; then
-		to=$THERE THERE=$HERE HERE=$to
-	fi
-	dmsetup load m --table "0 $LEN linear $DM/$to 0"
-	dm suspend m || note "suspend: $REPLY"
-	dm status m
-	# the status is of the live table, which is ours
-	[[ $REPLY =~ ^pending\ final ]] || note "not final: $REPLY"
-	"$TOOLS/blkcmp" $DM/src $DM/tgt > /tmp/cmp || note "final, and the legs differ: $(< /tmp/cmp)"
-	dm resume m || note "resume: $REPLY"
+	local to=$HERE try
+	[[ $1 != complete ]] || to=$THERE
+	for try in 1 2 3 4 5; do
+		dm suspend m || note "suspend: $REPLY"
+		dm status m
+		if [[ $REPLY =~ ^pending\ final ]]; then
+			"$TOOLS/blkcmp" $DM/src $DM/tgt > /tmp/cmp ||
+				note "final, and the legs differ: $(< /tmp/cmp)"
+			dm load m "0 $LEN linear $DM/$to 0" || note "load: $REPLY"
+			dm resume m || note "resume: $REPLY"
+			[[ $to == "$HERE" ]] || THERE=$HERE HERE=$to
+			return
+		fi
+		diag "not final: $REPLY"
+		[[ $REPLY =~ ^(pending|ready)\ .*\ ok\ - ]] || note "not final: $REPLY"
+		dm resume m || note "resume: $REPLY"
+		reach "^pending .* $1 " 30
+	done
+	note "never final: $REPLY"
 }
 
 # cell STATE RESULT AFTER-REGEX AWAY VERB...

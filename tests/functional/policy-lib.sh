@@ -130,9 +130,9 @@ bad_table()
 	# linear, so that WRITE_ZEROES gets there; with a delay there is none, and
 	# the zeroes are written as data
 	scsi-protect)	TABLE=$(with tgt "linear $SCSI $BAD") ;;
-	slow-write)	TABLE=$(with tgt "delay $t $BAD 0 $t $BAD 30000") ;;
+	slow-write)	TABLE=$(with tgt "delay $t $BAD 0 $t $BAD 200000") ;;
 	flakey-flush)	TABLE="0 $LEN delay $t 0 0 $t 0 0 $DM/flk 0 0" ;;
-	slow-flush)	TABLE="0 $LEN delay $t 0 0 $t 0 0 $t 0 30000" ;;
+	slow-flush)	TABLE="0 $LEN delay $t 0 0 $t 0 0 $t 0 200000" ;;
 	*)		bail "unknown means '$1'" ;;
 	esac
 }
