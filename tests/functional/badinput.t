@@ -94,6 +94,11 @@ bad_line '' '[Oo]verlap|[Ss]ource|[Tt]arget' '' "0 8192 qmirror $s 0 $s 8191"
 bad_line '' '[Oo]verlap|[Ss]ource|[Tt]arget' '' "0 8192 qmirror $s 8191 $s 0"
 bad_line '' '.' '' "0 $L qmirror $DM/y 0 $t 0"
 bad_line '' '.' '' "0 $L qmirror $t 0 $DM/y 0"
+# and through a device that stands on the mirror itself
+dm_make ony "0 $L linear $DM/y 0"
+bad_line '' '[Tt]arget' '' "0 $L qmirror $s 0 $DM/ony 0"
+bad_line '' '[Ss]ource' '' "0 $L qmirror $DM/ony 0 $t 0"
+dm_remove ony
 bad_line '' '[Tt]arget' '' "0 $L qmirror $s 0 $DM/tgt 0"
 bad_line '' '[Tt]arget' '' "0 1024 qmirror $s 0 $DM/tgt 8192"
 bad_line '' '[Bb]lock size|[Bb]lock' '' "0 $L qmirror $s 0 $r4 0"
