@@ -25,30 +25,36 @@
 /* Run the copier, at the latest after @delay_ms.  Any context. */
 void qm_copy_kick(struct qm_job *job, unsigned int delay_ms)
 {
-	if (delay_ms)
+	if (delay_ms) {
 		queue_delayed_work(job->copy_wq, &job->copy.work,
 				   msecs_to_jiffies(delay_ms));
-	else
+	} else {
+		/* New dirt must not put this off, see qm_copy_new_dirt(). */
+		WRITE_ONCE(job->copy.idle, 0);
 		mod_delayed_work(job->copy_wq, &job->copy.work, 0);
+	}
+}
+
+/* In background mode after READY writes gather for a moment (M-76). */
+static unsigned int lag_ms(struct qm_job *job)
+{
+	return READ_ONCE(job->in_background) &&
+	       READ_ONCE(job->state) == QM_READY ? QM_LAG_MS : 0;
 }
 
 /**
  * qm_copy_new_dirt() - wake the copier if it has nothing to do
  * @job: the job
  *
- * In background mode after READY it lets writes gather for a moment (M-76).
  * Any context.
  */
 void qm_copy_new_dirt(struct qm_job *job)
 {
-	bool lag = READ_ONCE(job->in_background) &&
-		   READ_ONCE(job->state) == QM_READY;
-
 	/* (E) The bit before the look at idle; pairs with (E) in go_idle(). */
 	smp_mb();
 	if (READ_ONCE(job->copy.idle) && xchg(&job->copy.idle, 0))
 		mod_delayed_work(job->copy_wq, &job->copy.work,
-				 lag ? msecs_to_jiffies(QM_LAG_MS) : 0);
+				 msecs_to_jiffies(lag_ms(job)));
 }
 
 /* May anything be copied? */
@@ -85,25 +91,44 @@ static struct qm_backoff *find_backoff(struct qm_copy *copy,
 	unsigned int i, seen = 0;
 
 	for (i = 0; seen < copy->nr_backoff && i < QM_NR_BACKOFF; i++) {
-		if (!copy->backoff[i].ms)
+		struct qm_backoff *b = &copy->backoff[i];
+
+		if (!b->ms)
 			continue;
-		if (copy->backoff[i].chunk == chunk)
-			return &copy->backoff[i];
+		if (chunk >= b->first && chunk <= b->last)
+			return b;
 		seen++;
 	}
 	return NULL;
 }
 
-static struct qm_backoff *new_backoff(struct qm_copy *copy)
+/* A free entry for the chunk, or the one of the run that it continues. */
+static struct qm_backoff *new_backoff(struct qm_copy *copy,
+				      unsigned long chunk)
 {
+	struct qm_backoff *b = chunk ? find_backoff(copy, chunk - 1) : NULL;
 	unsigned int i;
 
-	for (i = 0; i < QM_NR_BACKOFF; i++)
-		if (!copy->backoff[i].ms) {
+	if (b) {
+		b->last = chunk;
+		return b;
+	}
+	for (i = 0; i < QM_NR_BACKOFF; i++) {
+		b = &copy->backoff[i];
+		if (!b->ms) {
 			copy->nr_backoff++;
-			return &copy->backoff[i];
+			b->first = b->last = chunk;
+			return b;
 		}
+	}
 	return NULL;
+}
+
+static void free_backoff(struct qm_copy *copy, struct qm_backoff *b)
+{
+	b->ms = 0;
+	copy->nr_backoff--;
+	copy->backoff_all_ms = 0;
 }
 
 /**
@@ -111,8 +136,9 @@ static struct qm_backoff *new_backoff(struct qm_copy *copy)
  * @job: the job
  * @chunk: which
  *
- * From the copier only.  When more chunks fail than we remember, the whole
- * copier waits.
+ * From the copier only.  Failures cluster, so what is remembered is runs of
+ * chunks, each with one time to wait, which grows once each time it is over.
+ * When there are more than we remember, the whole copier waits.
  */
 void qm_copy_note_failure(struct qm_job *job, unsigned long chunk)
 {
@@ -120,15 +146,29 @@ void qm_copy_note_failure(struct qm_job *job, unsigned long chunk)
 	struct qm_backoff *b = find_backoff(copy, chunk);
 
 	if (!b)
-		b = new_backoff(copy);
-	if (b) {
-		b->chunk = chunk;
-		b->ms = bc_backoff_next(b->ms);
-		b->until = jiffies + msecs_to_jiffies(b->ms);
+		b = new_backoff(copy, chunk);
+	if (!b) {
+		copy->backoff_all_ms = bc_backoff_next(copy->backoff_all_ms);
+		copy->backoff_all = jiffies +
+				    msecs_to_jiffies(copy->backoff_all_ms);
 		return;
 	}
-	copy->backoff_all_ms = bc_backoff_next(copy->backoff_all_ms);
-	copy->backoff_all = jiffies + msecs_to_jiffies(copy->backoff_all_ms);
+	if (b->ms && time_before(jiffies, b->until))
+		return;
+	b->ms = bc_backoff_next(b->ms);
+	b->until = jiffies + msecs_to_jiffies(b->ms);
+}
+
+/* One chunk less to wait; in the middle of a run the run is forgotten. */
+static void shrink_backoff(struct qm_copy *copy, struct qm_backoff *b,
+			   unsigned long chunk)
+{
+	if (b->first < b->last && chunk == b->first)
+		b->first++;
+	else if (b->first < b->last && chunk == b->last)
+		b->last--;
+	else
+		free_backoff(copy, b);
 }
 
 /**
@@ -143,39 +183,36 @@ void qm_copy_note_success(struct qm_job *job, unsigned long first,
 			  unsigned long last)
 {
 	struct qm_copy *copy = &job->copy;
-	unsigned int i;
+	struct qm_backoff *b;
 
-	for (i = 0; copy->nr_backoff && i < QM_NR_BACKOFF; i++)
-		if (copy->backoff[i].ms && copy->backoff[i].chunk >= first &&
-		    copy->backoff[i].chunk <= last) {
-			copy->backoff[i].ms = 0;
-			copy->nr_backoff--;
-			copy->backoff_all_ms = 0;
-		}
+	for (; copy->nr_backoff && first <= last; first++) {
+		b = find_backoff(copy, first);
+		if (b)
+			shrink_backoff(copy, b, first);
+	}
 }
 
 /*
- * Forget all after a resume, else the chunks that somebody else made clean: a
+ * Forget all after a resume, else the runs that somebody else made clean: a
  * chunk that is being tried again is clean, too, but not for that long.
  */
 static void prune_backoff(struct qm_job *job)
 {
 	unsigned long old = jiffies - msecs_to_jiffies(2 * BC_BACKOFF_LAST);
 	struct qm_copy *copy = &job->copy;
+	bool all = xchg(&copy->forget_backoff, 0);
 	unsigned int i;
 
-	if (xchg(&copy->forget_backoff, 0)) {
+	if (all)
 		copy->backoff_all_ms = 0;
-		qm_copy_note_success(job, 0, job->nr_chunks - 1);
-		return;
+	for (i = 0; copy->nr_backoff && i < QM_NR_BACKOFF; i++) {
+		struct qm_backoff *b = &copy->backoff[i];
+
+		if (b->ms && (all || (time_before(b->until, old) &&
+				      bc_bitmap_next(&job->dirty, b->first,
+						     b->last + 1) > b->last)))
+			free_backoff(copy, b);
 	}
-	for (i = 0; copy->nr_backoff && i < QM_NR_BACKOFF; i++)
-		if (copy->backoff[i].ms &&
-		    time_before(copy->backoff[i].until, old) &&
-		    !bc_bitmap_test(&job->dirty, copy->backoff[i].chunk)) {
-			copy->backoff[i].ms = 0;
-			copy->nr_backoff--;
-		}
 }
 
 /* Not to be picked: waits, has an orphan, or a unit is after it already. */
@@ -485,7 +522,7 @@ static void go_idle(struct qm_job *job, u64 delay_ns, int marks)
 	smp_mb();
 	if (atomic_read(&job->marks) != marks) {
 		/* Dirt came during this pass, perhaps behind our back. */
-		qm_copy_kick(job, RETRY_MS);
+		qm_copy_kick(job, max(lag_ms(job), RETRY_MS));
 		return;
 	}
 
@@ -592,6 +629,8 @@ bool qm_copy_set_pool(struct qm_job *job, struct qm_pool *pool)
 
 	INIT_LIST_HEAD(&copy->free);
 	use_pool(job, pool);
+	/* Who was kicked meanwhile may still look at the old one. */
+	cancel_delayed_work_sync(&job->state_work);
 	qm_pool_destroy(old);
 	return true;
 }

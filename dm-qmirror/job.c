@@ -267,6 +267,13 @@ static void look_aborting(struct qm_job *job)
 	qm_give_up(job, 0);
 	qm_units_give_up(job, 0);
 
+	/* Under no_bounce nothing is given up: wait for it. */
+	if (qm_writes_left(job)) {
+		queue_delayed_work(qm_wq, &job->state_work,
+				   msecs_to_jiffies(BC_BACKOFF_FIRST));
+		return;
+	}
+
 	spin_lock_irq(&job->lock);
 	if (job->state == QM_ABORTING && !READ_ONCE(job->nr_orphans) &&
 	    !atomic_read(&job->copy.busy) && !job->flushing &&
@@ -368,14 +375,14 @@ void qm_job_quiesce(struct qm_job *job)
 
 	/* Flushed by state_work: submitting a bio may take its time. */
 	if (READ_ONCE(job->flush_wanted)) {
+		long left = end - jiffies;
+
 		qm_kick_state(job);
-		if (time_before(jiffies, end))
-			wait_event_timeout(job->wait,
-					   READ_ONCE(job->state) !=
-					   QM_PENDING ||
-					   (!READ_ONCE(job->flush_wanted) &&
-					    !READ_ONCE(job->flushing)),
-					   end - jiffies);
+		wait_event_timeout(job->wait,
+				   READ_ONCE(job->state) != QM_PENDING ||
+				   (!READ_ONCE(job->flush_wanted) &&
+				    !READ_ONCE(job->flushing)),
+				   max(left, 0L));
 	}
 	qm_job_try_final(job);
 }

@@ -216,6 +216,30 @@ static void defer_leg(struct qm_leg *leg)
 	queue_work(leg->job->io_wq, &leg->job->io_work);
 }
 
+/* Nothing more is sent to the target; is anything left that was? */
+static void count_undecided(struct bc_range *range, void *data)
+{
+	struct qm_io *io = container_of(range, struct qm_io, range);
+
+	if (range->kind == QM_RANGE_IO && !smp_load_acquire(&io->leg))
+		++*(unsigned int *)data;
+}
+
+/**
+ * qm_writes_left() - is there a guest write that may still reach the target?
+ * @job: the job, giving_up set
+ *
+ * Those without a leg: they share the guest's pages and cannot be given up, or
+ * have not looked at giving_up yet.
+ */
+bool qm_writes_left(struct qm_job *job)
+{
+	unsigned int n = 0;
+
+	bc_range_walk(&job->ranges, count_undecided, &n);
+	return n;
+}
+
 static void send_leg_later(struct qm_leg *leg)
 {
 	llist_add(&leg->work, &leg->job->send_legs);
@@ -243,8 +267,12 @@ static void leg_end_io(struct bio *bio)
 
 	/* The job must not go away under our feet, see release_job(). */
 	rcu_read_lock();
-	/* Whatever the reason: if data cannot be written it will say so. */
-	if (unlikely(bio->bi_status && bio_op(bio) == REQ_OP_WRITE_ZEROES))
+	/*
+	 * No free tags: again, without hurry.  Or no zeroes, whatever the
+	 * reason: if data cannot be written it will say so.
+	 */
+	if (unlikely(bio->bi_status && (qm_refused_nowait(bio) ||
+		     bio_op(bio) == REQ_OP_WRITE_ZEROES)))
 		defer_leg(leg);
 	else
 		target_ended(leg, bio->bi_status);
@@ -264,6 +292,8 @@ void qm_leg_arm(struct qm_leg *leg)
 	leg->bio.bi_end_io = leg_end_io;
 	leg->bio.bi_iter.bi_sector = leg->job->leg[QM_TARGET].start +
 				     leg->range.start;
+	leg->opf = leg->bio.bi_opf;
+	leg->iter = leg->bio.bi_iter;
 	leg->started = jiffies;
 	WRITE_ONCE(leg->state, QM_LEG_IN_FLIGHT);
 }
@@ -271,11 +301,12 @@ void qm_leg_arm(struct qm_leg *leg)
 /**
  * qm_leg_submit() - send an armed leg to the target
  * @leg: armed
- * @in_map: from dm's map; workers leave it to send_work, because a hung target
- *	    may have no tags left and they must not wait for it
+ * @in_map: from dm's map
  *
- * From map the guest's own bio is submitted before, so that it does not wait
- * behind ours on current->bio_list.
+ * Nobody waits here for a target that has no free tags: neither a worker, nor
+ * the guest's task, which may be dm's own worker, nor the source's half, which
+ * is behind ours on current->bio_list.  So writes go with REQ_NOWAIT, and what
+ * cannot go at once is left to send_work.
  */
 void qm_leg_submit(struct qm_leg *leg, bool in_map)
 {
@@ -287,13 +318,20 @@ void qm_leg_submit(struct qm_leg *leg, bool in_map)
 	 */
 	smp_mb();
 	if (unlikely(READ_ONCE(job->giving_up))) {
-		target_ended(leg, BLK_STS_AGAIN);
+		target_ended(leg, QM_STS_NOT_SENT);
 		return;
 	}
-	if (likely(in_map))
-		submit_bio_noacct(&leg->bio);
-	else
+	if (unlikely(!in_map || leg->flush ||
+		     bio_op(&leg->bio) == REQ_OP_DISCARD)) {
 		send_leg_later(leg);
+	} else if (likely(bdev_nowait(leg->bio.bi_bdev))) {
+		leg->bio.bi_opf |= REQ_NOWAIT;
+		submit_bio_noacct(&leg->bio);
+	} else if (READ_ONCE(job->nr_orphans)) {
+		send_leg_later(leg);
+	} else {
+		submit_bio_noacct(&leg->bio);
+	}
 }
 
 /* What workers send to the target; the only one that may wait for it. */
@@ -307,7 +345,7 @@ void qm_send_work(struct work_struct *work)
 	list = llist_reverse_order(llist_del_all(&job->send_legs));
 	llist_for_each_entry_safe(leg, next, list, work) {
 		if (READ_ONCE(leg->state) == QM_LEG_GIVEN_UP)
-			target_ended(leg, BLK_STS_AGAIN);
+			target_ended(leg, QM_STS_NOT_SENT);
 		else
 			submit_bio_noacct(&leg->bio);
 	}
@@ -348,7 +386,7 @@ static void untrack_leg(struct qm_leg *leg)
  * qm_leg_end() - our side is done with a leg
  * @leg: ended or given up; not to be touched any more
  *
- * Return: the target's answer.  BLK_STS_AGAIN: it was given up or never sent,
+ * Return: the target's answer.  QM_STS_NOT_SENT: it was given up or never sent,
  * which is no error of the target; whoever gave it up has said so.
  */
 blk_status_t qm_leg_end(struct qm_leg *leg)
@@ -368,7 +406,7 @@ blk_status_t qm_leg_end(struct qm_leg *leg)
 	if (leg->ended & QM_LEG_TARGET_ENDED)
 		qm_leg_free(leg);
 	spin_unlock_irqrestore(&job->orphan_lock, flags);
-	return BLK_STS_AGAIN;
+	return QM_STS_NOT_SENT;
 }
 
 /*
@@ -497,7 +535,8 @@ static void give_up_leg(struct qm_leg *leg, struct give_up *g)
 		qm_flush_unknown(job);
 	/* A flush dirties nothing, but there is an orphan now. */
 	qm_marked(job);
-	if (g->timeout)
+	/* A discard is advisory: a slow one is given up, but is no error. */
+	if (g->timeout && op != QM_DISCARD)
 		qm_job_error(job, QM_TARGET, op, -ETIMEDOUT, flush ? 0 : start);
 
 	if (leg->done)
@@ -529,9 +568,13 @@ void qm_give_up(struct qm_job *job, unsigned int older_than_ms)
 	bc_range_walk(&job->ranges, take_leg_of_range, &g);
 
 	spin_lock_irq(&job->misc_lock);
-	list_for_each_entry_safe(leg, next, &job->misc_legs, list)
+	list_for_each_entry_safe(leg, next, &job->misc_legs, list) {
+		/* The time-out is about what a guest waits for. */
+		if (g.timeout && leg->done)
+			continue;
 		if (take_leg(leg, &g))
 			list_move_tail(&leg->list, &g.legs);
+	}
 	spin_unlock_irq(&job->misc_lock);
 
 	list_for_each_entry_safe(leg, next, &g.legs, list) {
@@ -664,20 +707,29 @@ void qm_flush_failed(struct qm_job *job, bool owns_epoch)
 	qm_marked(job);
 }
 
-/* The target has no WRITE_ZEROES after all: write zeroes. */
-static void redo_as_data(struct qm_leg *leg)
+/*
+ * Once more, from send_work: as it was if it was refused for want of tags;
+ * zeroes as data if the target could not write them otherwise.
+ */
+static void redo_leg(struct qm_leg *leg)
 {
 	struct bio *bio = &leg->bio;
-	sector_t sectors = leg->range.last - leg->range.start + 1;
-	blk_opf_t opf = bio->bi_opf & (REQ_FUA | REQ_SYNC);
+	unsigned short prio = bio->bi_ioprio;
+	bool zeroes = (leg->opf & REQ_OP_MASK) == REQ_OP_WRITE_ZEROES;
+	bool as_data = zeroes && !qm_refused_nowait(bio);
 
+	if (as_data)
+		leg->opf = REQ_OP_WRITE | (leg->opf & (REQ_FUA | REQ_SYNC));
 	bio_uninit(bio);
-	bio_init(bio, leg->job->leg[QM_TARGET].bdev, zero_bvecs,
-		 ARRAY_SIZE(zero_bvecs), REQ_OP_WRITE | opf);
-	bio->bi_vcnt = DIV_ROUND_UP(sectors << SECTOR_SHIFT, PAGE_SIZE);
-	bio->bi_iter.bi_size = sectors << SECTOR_SHIFT;
-	bio->bi_iter.bi_sector = leg->job->leg[QM_TARGET].start +
-				 leg->range.start;
+	bio_init(bio, leg->job->leg[QM_TARGET].bdev,
+		 as_data ? zero_bvecs : leg->bvecs, 0, leg->opf);
+	bio->bi_vcnt = DIV_ROUND_UP(leg->iter.bi_size, PAGE_SIZE);
+	if (zeroes && !as_data) {
+		bio->bi_io_vec = NULL;
+		bio->bi_vcnt = 0;
+	}
+	bio->bi_iter = leg->iter;
+	bio->bi_ioprio = prio;
 	bio->bi_end_io = leg_end_io;
 	send_leg_later(leg);
 }
@@ -686,7 +738,7 @@ static void end_flush(struct qm_leg *leg)
 {
 	struct qm_job *job = leg->job;
 
-	if (leg->status == BLK_STS_AGAIN) {
+	if (leg->status == QM_STS_NOT_SENT) {
 		if (leg->owns_epoch)
 			qm_flush_unknown(job);
 	} else if (leg->status) {
@@ -711,10 +763,10 @@ void qm_legs_work(struct qm_job *job)
 
 	list = llist_reverse_order(llist_del_all(&job->leg_done));
 	llist_for_each_entry_safe(leg, next, list, work) {
-		if (bio_op(&leg->bio) == REQ_OP_WRITE_ZEROES)
-			redo_as_data(leg);
-		else
+		if (leg->flush)
 			end_flush(leg);
+		else
+			redo_leg(leg);
 	}
 }
 

@@ -96,7 +96,7 @@
 #define QM_LAG_MS		100U	/* background mode: collect writes, M-76 */
 #define QM_REFUSALS		3U	/* then a copy queues, invariant 3 */
 #define QM_MAX_ORPHANS		1024U	/* then nothing more is sent to the target */
-#define QM_NR_BACKOFF		128U	/* chunks that wait each for themselves */
+#define QM_NR_BACKOFF		128U	/* runs of chunks that wait for themselves */
 
 enum qm_sync { QM_SYNC_FULL, QM_SYNC_NONE, QM_SYNC_BITMAP, QM_NR_SYNC };
 enum qm_copy_mode { QM_BACKGROUND, QM_WRITE_BLOCKING, QM_NR_COPY_MODES };
@@ -123,6 +123,12 @@ enum {
 	QM_GIVE_UP_ENDED,	/* aborting or concluded */
 	QM_GIVE_UP_GONE,	/* no table refers to the job any more */
 };
+
+/*
+ * Our own answer for target I/O that was given up or never sent: no error of
+ * the target's.  A status that no device gives.
+ */
+#define QM_STS_NOT_SENT		BLK_STS_DM_REQUEUE
 
 extern const char *const qm_sync_names[QM_NR_SYNC];
 extern const char *const qm_copy_mode_names[QM_NR_COPY_MODES];
@@ -195,6 +201,8 @@ enum {
  * @status: of the target, valid in QM_LEG_DONE
  * @started: jiffies
  * @flush: it is a flush; the block layer takes the flag out of @bio
+ * @opf: of @bio as it was sent, for sending it once more
+ * @iter: likewise
  * @owns_epoch: this flush may forget the closed epoch, see leg.c
  * @reserve: job->reserve: goes back there
  * @range: what the target is written to, in sectors of the mirror
@@ -220,6 +228,8 @@ struct qm_leg {
 	bool reserve;
 	unsigned short nr_pages;
 	unsigned long started;
+	blk_opf_t opf;
+	struct bvec_iter iter;
 	struct bc_range range;
 	struct list_head list;
 	struct llist_node work;
@@ -250,6 +260,7 @@ enum qm_io_kind {
  * @kind: enum qm_io_kind
  * @remark: the chunks become dirty whatever the legs answer
  * @bare: the target's part is @bio
+ * @iter: of @bio as it was sent, for sending it once more
  * @bio: no_bounce only: the target's; shares the guest's pages
  */
 struct qm_io {
@@ -266,6 +277,7 @@ struct qm_io {
 	u8 kind;
 	bool remark;
 	bool bare;
+	struct bvec_iter iter;
 	struct bio bio;
 };
 
@@ -298,9 +310,10 @@ struct qm_event {
 
 #define QM_NR_EVENTS	16
 
-/* A chunk whose copy failed under "ignore". */
+/* A run of chunks whose copies failed under "ignore". */
 struct qm_backoff {
-	unsigned long chunk;
+	unsigned long first;
+	unsigned long last;
 	unsigned long until;	/* jiffies */
 	unsigned int ms;	/* 0: free */
 };
@@ -578,6 +591,7 @@ void qm_pool_destroy(struct qm_pool *pool);
 void qm_units_give_up(struct qm_job *job, unsigned int older_than_ms);
 void qm_units_send(struct qm_job *job);
 bool qm_units_read(struct qm_job *job);
+bool qm_writes_left(struct qm_job *job);
 
 static inline unsigned long qm_chunk(const struct qm_job *job, sector_t sector)
 {
@@ -595,6 +609,14 @@ static inline sector_t qm_chunk_end(const struct qm_job *job,
 				    unsigned long chunk)
 {
 	return min(qm_chunk_start(job, chunk + 1), job->len);
+}
+
+/* Ended because it could not go at once: to be sent again without NOWAIT. */
+static inline bool qm_refused_nowait(const struct bio *bio)
+{
+	return (bio->bi_opf & REQ_NOWAIT) &&
+	       (bio->bi_status == BLK_STS_AGAIN ||
+		bio->bi_status == BLK_STS_NOTSUPP);
 }
 
 static inline bool qm_ended(const struct qm_job *job)

@@ -438,7 +438,8 @@ void qm_job_adopt(struct qm_target *t)
 	spin_unlock_irq(&job->lock);
 
 	qm_job_update_mode(job);
-	qm_copy_set_speed(job);
+	if (job->args.speed != READ_ONCE(job->copy.new_speed))
+		qm_copy_set_speed(job);
 	qm_copy_kick(job, 0);
 	qm_kick_state(job);
 	mod_delayed_work(qm_wq, &job->timeout_work, 0);
@@ -481,6 +482,7 @@ void qm_job_detach(struct qm_target *t)
 		qm_give_up(job, 0);
 		qm_units_give_up(job, 0);
 		/* Orphans on the target are no reason to hold the source. */
+		flush_delayed_work(&job->copy.work);
 		mutex_lock(&qm_jobs_lock);
 		if (!qm_units_read(job)) {
 			close_leg(&job->leg[QM_SOURCE]);

@@ -197,16 +197,13 @@ static int parse_line(struct qm_target *t, unsigned int argc, char **argv)
 static void set_features(struct qm_target *t)
 {
 	struct dm_target *ti = t->ti;
-	bool discards = bdev_max_discard_sectors(t->dev[QM_SOURCE]->bdev);
 
 	ti->per_io_data_size = sizeof(struct qm_io);
 	/* We submit dm's clones ourselves, see send_both(). */
 	ti->accounts_remapped_io = true;
 	ti->num_flush_bios = 1;
 	ti->num_write_zeroes_bios = 1;
-	/* The source's, whatever the target can (K-14). */
-	ti->num_discard_bios = discards;
-	ti->discards_supported = discards;
+	ti->num_discard_bios = 1;
 	if (t->args.no_bounce)
 		bc_want_stable_pages(ti, NULL);
 }
@@ -403,8 +400,16 @@ static int qm_iterate_devices(struct dm_target *ti,
 static void qm_io_hints(struct dm_target *ti, struct queue_limits *limits)
 {
 	struct qm_target *t = ti->private;
+	struct block_device *source = t->dev[QM_SOURCE]->bdev;
 
-	bc_take_discard_limits(limits, t->dev[QM_SOURCE]->bdev);
+	/*
+	 * Discards are the source's, whatever the target can (K-14).  dm asks
+	 * for discards_supported after us, each time a table goes live: the
+	 * source may have got its own table only now, as when the mirror is
+	 * slid under.
+	 */
+	ti->discards_supported = bdev_max_discard_sectors(source);
+	bc_take_discard_limits(limits, source);
 	if (t->args.no_bounce)
 		bc_want_stable_pages(ti, limits);
 }

@@ -285,7 +285,7 @@ static void unit_io(struct qm_unit *unit, enum req_op op, sector_t sector,
 			   QM_UNIT_GENERATION));
 	smp_mb();	/* (B) see qm_leg_submit() */
 	if (unlikely(READ_ONCE(job->giving_up))) {
-		bio->bi_status = BLK_STS_AGAIN;
+		bio->bi_status = QM_STS_NOT_SENT;
 		unit_end_io(bio);
 		return;
 	}
@@ -306,7 +306,7 @@ void qm_units_send(struct qm_job *job)
 
 	llist_for_each_entry_safe(unit, next, llist_reverse_order(list), node) {
 		if (state_of(unit) == QM_UNIT_GIVEN_UP) {
-			unit->bio.bi_status = BLK_STS_AGAIN;
+			unit->bio.bi_status = QM_STS_NOT_SENT;
 			unit_end_io(&unit->bio);
 		} else {
 			submit_bio_noacct(&unit->bio);
@@ -470,7 +470,7 @@ static void fail_window(struct qm_unit *unit)
 	enum qm_side side = unit->writing ? QM_TARGET : QM_SOURCE;
 	sector_t sector = qm_chunk_start(job, chunk);
 
-	if (unit->status == BLK_STS_AGAIN || READ_ONCE(job->giving_up)) {
+	if (unit->status == QM_STS_NOT_SENT || READ_ONCE(job->giving_up)) {
 		/* Not sent, see unit_io(), or too late: nobody's error. */
 		qm_mark(job, unit->window,
 			unit->sector + unit->sectors - unit->window);
@@ -509,7 +509,7 @@ static void step(struct qm_unit *unit)
 
 	if (unlikely(unit->status)) {
 		if (unit->op == REQ_OP_WRITE_ZEROES &&
-		    unit->status != BLK_STS_AGAIN)
+		    unit->status != QM_STS_NOT_SENT)
 			unit_io(unit, REQ_OP_WRITE, unit->io_sector,
 				unit->io_sectors);
 		else

@@ -110,6 +110,24 @@ static int do_complete(struct qm_job *job)
 	}
 }
 
+/* The state decides, and may have changed since the table was looked at. */
+static int do_cancel(struct qm_job *job)
+{
+	enum qm_state state;
+
+	spin_lock_irq(&job->lock);
+	state = job->state;
+	if (state == QM_RUNNING)
+		__qm_set_state(job, QM_ABORTING);
+	spin_unlock_irq(&job->lock);
+
+	if (state == QM_READY || state == QM_PENDING)
+		ask_for(job, QM_END_CANCEL);
+	else if (state == QM_PAUSED || state == QM_STANDBY)
+		return refuse(job, VERB_CANCEL);
+	return 0;
+}
+
 static void end_now(struct qm_job *job)
 {
 	spin_lock_irq(&job->lock);
@@ -236,11 +254,7 @@ static int do_verb(struct qm_job *job, enum verb verb, unsigned int argc,
 	case VERB_COMPLETE:
 		return do_complete(job);
 	case VERB_CANCEL:
-		if (READ_ONCE(job->state) == QM_RUNNING)
-			end_now(job);
-		else
-			ask_for(job, QM_END_CANCEL);
-		return 0;
+		return do_cancel(job);
 	default:
 		end_now(job);
 		return 0;

@@ -216,14 +216,14 @@ static void fill_leg(struct qm_job *job, struct qm_io *io, struct qm_leg *leg,
 }
 
 /*
- * The source's half first: on current->bio_list it must not wait behind that
- * of a target without free tags.
+ * The target's half first: it never waits (see qm_leg_submit()), and its time
+ * does not run while the source has no free tags.
  */
 static void send_both(struct qm_leg *leg, struct bio *bio, bool in_map)
 {
 	qm_leg_arm(leg);
-	dm_submit_bio_remap(bio, NULL);
 	qm_leg_submit(leg, in_map);
+	dm_submit_bio_remap(bio, NULL);
 }
 
 /* Submit both halves, the target's visible to qm_give_up(). */
@@ -241,11 +241,40 @@ static void send_leg(struct qm_job *job, struct qm_io *io, struct qm_leg *leg,
 	send_both(leg, bio, in_map);
 }
 
-/* no_bounce: the target's answer. */
+static void bare_end_io(struct bio *tbio);
+
+static void send_bare_later(struct qm_io *io)
+{
+	struct qm_job *job = io->job;
+
+	llist_add(&io->granted, &job->send_bare);
+	queue_work(job->send_wq, &job->send_work);
+}
+
+/* bio_init_clone() at half its price: it looks up the cgroup twice. */
+static void init_bare(struct qm_io *io, struct bio *bio, blk_opf_t opf)
+{
+	struct bio *tbio = &io->bio;
+
+	bio_init(tbio, io->job->leg[QM_TARGET].bdev, bio->bi_io_vec, 0, opf);
+	bio_set_flag(tbio, BIO_CLONED);
+	tbio->bi_ioprio = bio->bi_ioprio;
+	tbio->bi_end_io = bare_end_io;
+}
+
+/* no_bounce: the target's answer; AGAIN to NOWAIT: once more, by send_work. */
 static void bare_end_io(struct bio *tbio)
 {
 	struct qm_io *io = container_of(tbio, struct qm_io, bio);
+	blk_opf_t opf = tbio->bi_opf & ~REQ_NOWAIT;
 
+	if (unlikely(tbio->bi_status && qm_refused_nowait(tbio))) {
+		bio_uninit(tbio);
+		init_bare(io, bio_of(io), opf);
+		tbio->bi_iter = io->iter;
+		send_bare_later(io);
+		return;
+	}
 	io->status = tbio->bi_status;
 	bio_uninit(tbio);
 	bio_endio(bio_of(io));
@@ -264,28 +293,25 @@ static void send_bare(struct qm_job *job, struct qm_io *io, struct bio *bio,
 		dm_submit_bio_remap(bio, NULL);
 		return;
 	}
-	/* bio_init_clone() at half its price: it looks up the cgroup twice. */
-	bio_init(tbio, job->leg[QM_TARGET].bdev, bio->bi_io_vec, 0,
-		 REQ_OP_WRITE | (bio->bi_opf & LEG_FLAGS));
-	bio_set_flag(tbio, BIO_CLONED);
-	tbio->bi_ioprio = bio->bi_ioprio;
+	init_bare(io, bio, REQ_OP_WRITE | (bio->bi_opf & LEG_FLAGS));
 	tbio->bi_iter = bio->bi_iter;
 	if (io->target_sector > io->sector)
 		bio_advance(tbio, (io->target_sector - io->sector) <<
 			    SECTOR_SHIFT);
 	tbio->bi_iter.bi_size = io->target_sectors << SECTOR_SHIFT;
 	tbio->bi_iter.bi_sector = job->leg[QM_TARGET].start + io->target_sector;
-	tbio->bi_end_io = bare_end_io;
+	io->iter = tbio->bi_iter;
 	io->bare = true;
 	this_cpu_add(job->stats->active_started, io->target_sectors);
 	bio_inc_remaining(bio);
-	dm_submit_bio_remap(bio, NULL);
-	if (likely(in_map)) {
-		submit_bio_noacct(tbio);
+	if (unlikely(!in_map)) {
+		send_bare_later(io);
 	} else {
-		llist_add(&io->granted, &job->send_bare);
-		queue_work(job->send_wq, &job->send_work);
+		if (bdev_nowait(tbio->bi_bdev))
+			tbio->bi_opf |= REQ_NOWAIT;
+		submit_bio_noacct(tbio);
 	}
+	dm_submit_bio_remap(bio, NULL);
 }
 
 /*
@@ -548,7 +574,7 @@ static void end_mirrored(struct qm_job *job, struct qm_io *io,
 		else if (likely(READ_ONCE(io->leg->state) == QM_LEG_DONE))
 			target = io->leg->status;
 		else
-			target = BLK_STS_AGAIN;	/* given up */
+			target = QM_STS_NOT_SENT;	/* given up */
 		this_cpu_add(job->stats->active_ended, io->target_sectors);
 		if (likely(!target)) {
 			this_cpu_add(job->stats->active_mirrored,
@@ -560,7 +586,7 @@ static void end_mirrored(struct qm_job *job, struct qm_io *io,
 
 	if (unlikely(bad || target)) {
 		qm_mark(job, io->sector, io->sectors);
-		if (target && target != BLK_STS_AGAIN)
+		if (target && target != QM_STS_NOT_SENT)
 			qm_job_error(job, QM_TARGET, QM_WRITE,
 				     blk_status_to_errno(target), io->sector);
 	}
@@ -575,7 +601,7 @@ static void end_discard(struct qm_job *job, struct qm_io *io)
 	blk_status_t target = io->leg ? qm_leg_end(io->leg) : BLK_STS_OK;
 
 	qm_mark(job, io->sector, io->sectors);
-	if (target && target != BLK_STS_NOTSUPP && target != BLK_STS_AGAIN)
+	if (target && target != BLK_STS_NOTSUPP && target != QM_STS_NOT_SENT)
 		qm_job_error(job, QM_TARGET, QM_DISCARD,
 			     blk_status_to_errno(target), io->sector);
 	if (atomic_dec_and_test(&job->discards))
