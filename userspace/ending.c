@@ -18,7 +18,7 @@ struct end {
 	struct dmdev src;
 	struct dmtable old;		/* what was there before the mirror */
 	char top[NAME_LEN];		/* --replaces, "": none */
-	uint64_t top_len;
+	struct dmdev top_dev;
 	bool need_final;
 	char old_source[256];		/* for the closing words */
 };
@@ -112,18 +112,52 @@ static enum xit check_manager(const char *name, const char *uuid)
 		       name, who, who);
 }
 
+static bool top_is_over(const struct end *e)
+{
+	unsigned int a, b;
+	unsigned long long off;
+	struct dmtable t;
+	bool over;
+
+	if (dm_table(e->top, false, &t))
+		return false;
+	over = t.n == 1 && strcmp(t.line[0].type, "linear") == 0 &&
+	       sscanf(t.line[0].params, "%u:%u %llu", &a, &b, &off) == 3 &&
+	       a == e->m.dev.major && b == e->m.dev.minor && off == 0 &&
+	       t.line[0].len == e->m.sectors;
+	dmtable_free(&t);
+	return over;
+}
+
+/*
+ * Asked when the job is pending and DEV has not been given a table yet; the
+ * same is asked once more with both suspended.
+ */
+static enum xit check_top_alone(const struct end *e)
+{
+	if (!top_is_over(e))
+		return err_set(XIT_BUSY, ST_CHECK, EPERM, e->top,
+			       "%s can no longer be replaced: its table is not one linear line over all of %s; nothing was swapped and the job stays pending",
+			       e->top, e->m.dev.name);
+	if (e->m.dev.open_count != 1)
+		return err_set(XIT_BUSY, ST_CHECK, EPERM, e->m.dev.name,
+			       "%s: can no longer be replaced: %s is no longer its only user; nothing was swapped and the job stays pending",
+			       e->m.dev.name, e->top);
+	return XIT_OK;
+}
+
 static enum xit check_top(struct end *e)
 {
-	struct dmdev d;
+	struct dmdev *d = &e->top_dev;
 
-	if (dm_get(e->top, &d))
+	if (dm_get(e->top, d))
 		return err_set(XIT_NODEV, ST_LOOKUP, ENODEV, e->top,
 			       "%s, which is to be replaced, is gone", e->top);
-	if (d.suspended || d.inactive)
+	if (d->suspended || d->inactive)
 		return err_set(XIT_BUSY, ST_CHECK, EBUSY, e->top,
 			       "%s, which is to be replaced, is suspended or has an inactive table",
 			       e->top);
-	return check_manager(e->top, d.uuid);
+	return check_manager(e->top, d->uuid);
 }
 
 static enum xit check_quiet(const struct dmdev *d)
@@ -291,7 +325,6 @@ static void plan_loads(const struct end *e, const struct ending_verb *v,
 		       struct plan *p)
 {
 	struct dmtable t = { 0 };
-	struct dmdev top;
 
 	target_line(e, &t);
 	if (!v->complete)
@@ -299,8 +332,7 @@ static void plan_loads(const struct end *e, const struct ending_verb *v,
 	else if (!e->top[0])
 		plan_load(p, e->m.dev.name, &t, e->m.dev.read_only);
 	else {
-		plan_load(p, e->top, &t, dm_get(e->top, &top) == 0 &&
-					 top.read_only);
+		plan_load(p, e->top, &t, e->top_dev.read_only);
 		plan_load(p, e->m.dev.name, &e->old, e->m.dev.read_only);
 	}
 	dmtable_free(&t);
@@ -336,6 +368,18 @@ static void plan_swap(const struct end *e, size_t n,
 			plan_add(p, OP_REMOVE, e[i].src.name, NULL);
 }
 
+/* What tells DEV swapped from DEV changed by somebody else, and NAME's way on. */
+static void journal_top(const struct end *e, struct jmember *m)
+{
+	strcpy(m->top, e->top);
+	m->top_major = e->top_dev.major;
+	m->top_minor = e->top_dev.minor;
+	snprintf(m->top_to, sizeof(m->top_to), "%s %llu", e->m.table.target,
+		 (unsigned long long)e->m.table.target_offset);
+	dmtable_copy(&m->old, &e->old);
+	m->read_only = e->m.dev.read_only;
+}
+
 static void plan_journal(const struct end *e, size_t n,
 			 const struct ending_verb *v, struct journal *j)
 {
@@ -353,12 +397,13 @@ static void plan_journal(const struct end *e, size_t n,
 		m->major = e[i].m.dev.major;
 		m->minor = e[i].m.dev.minor;
 		m->need_final = e[i].need_final;
+		m->length = e[i].m.sectors;
 		if (e[i].has_src) {
 			strcpy(m->src, e[i].src.name);
 			strcpy(m->src_uuid, e[i].src.uuid);
 		}
-		if (v->complete)
-			strcpy(m->top, e[i].top);
+		if (v->complete && e[i].top[0])
+			journal_top(&e[i], m);
 	}
 }
 
@@ -412,6 +457,10 @@ static enum xit still_ours(struct end *e, size_t n, const struct ending_verb *v)
 		x = mirror_refresh(&e[i].m);
 		if (x == XIT_OK)
 			x = check_quiet(&e[i].m.dev);
+		if (x == XIT_OK && v->complete && e[i].top[0])
+			x = check_top(&e[i]);
+		if (x == XIT_OK && v->complete && e[i].top[0])
+			x = check_top_alone(&e[i]);
 		if (x != XIT_OK || !e[i].need_final)
 			continue;
 		if (e[i].m.st.state != MS_PENDING || e[i].m.st.ending != want)

@@ -34,6 +34,9 @@
 
 #define CONTROL		"/dev/mapper/control"
 #define STATUS_BYTES	(64 * 1024)
+/* enough for one line; the kernel has to find room for what we ask for */
+#define LINE_BYTES	(8 * 1024)
+#define PROBE_TRIES	20
 /* the target's flush at suspend is bounded by 5 s; `final` follows it */
 #define FINAL_MS	7000
 #define STACK_BYTES	(64 * 1024)
@@ -75,7 +78,7 @@ static void header(struct dm_ioctl *io, size_t size, const char *name,
 static int dmctl(struct group *g, unsigned long cmd, const char *name,
 		 uint32_t flags)
 {
-	header(g->io, STATUS_BYTES, name, flags);
+	header(g->io, LINE_BYTES, name, flags);
 	return ioctl(g->fd, cmd, g->io) ? -errno : 0;
 }
 
@@ -106,7 +109,7 @@ static const char *first_line(struct group *g, struct dm_target_spec **spec)
 	s = (struct dm_target_spec *)((char *)g->io + g->io->data_start);
 	if (spec)
 		*spec = s;
-	((char *)g->io)[STATUS_BYTES - 1] = '\0';
+	((char *)g->io)[LINE_BYTES - 1] = '\0';
 	return (const char *)(s + 1);
 }
 
@@ -345,19 +348,38 @@ static int check_final(struct group *g, const char *name)
 	}
 }
 
-/* The one linear line of a device that lies over all of another. */
-static bool is_over(struct group *g, unsigned int major, unsigned int minor)
+/* Params of the one linear line of that length the answer has; else NULL. */
+static const char *one_linear(struct group *g, uint64_t len)
 {
 	struct dm_target_spec *spec;
 	const char *params = first_line(g, &spec);
-	unsigned int a, b;
-	unsigned long long off;
 
 	return params && g->io->target_count == 1 &&
 	       strcmp(spec->target_type, "linear") == 0 &&
-	       spec->sector_start == 0 &&
+	       spec->sector_start == 0 && spec->length == len ? params : NULL;
+}
+
+/* DEV's table is one linear line over all of NAME, and DEV is that device. */
+static bool is_over(struct group *g, const struct jmember *jm)
+{
+	const char *params = one_linear(g, jm->length);
+	unsigned int a, b;
+	unsigned long long off;
+
+	return params && io_major(g->io) == jm->top_major &&
+	       io_minor(g->io) == jm->top_minor &&
 	       sscanf(params, "%u:%u %llu", &a, &b, &off) == 3 &&
-	       a == major && b == minor && off == 0;
+	       a == jm->major && b == jm->minor && off == 0;
+}
+
+static const struct jmember *member_of(struct group *g, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < g->n; i++)
+		if (strcmp(g->m[i].jm->name, name) == 0)
+			return g->m[i].jm;
+	return NULL;
 }
 
 /*
@@ -366,19 +388,17 @@ static bool is_over(struct group *g, unsigned int major, unsigned int minor)
  */
 static int check_alone(struct group *g, const char *name, const char *top)
 {
-	unsigned int major, minor;
+	const struct jmember *jm = member_of(g, name);
 	int r = dmctl(g, DM_DEV_STATUS, name, 0);
 
 	if (r)
 		return r;
-	if (g->io->open_count != 1)
+	if (!jm || g->io->open_count != 1)
 		return -EPERM;
-	major = io_major(g->io);
-	minor = io_minor(g->io);
 	r = g_table(g, top);
 	if (r)
 		return r;
-	return is_over(g, major, minor) ? 0 : -EPERM;
+	return is_over(g, jm) ? 0 : -EPERM;
 }
 
 static int suspend_step(struct group *g, const struct op *op, int64_t until)
@@ -438,13 +458,41 @@ int group_run(struct group *g, long deadline, size_t *failed_at)
 
 /* ---- the way out ---- */
 
-static void probe_main(struct group *g, struct gmember *m)
+static void tried(struct rescue *r, int rc, const char *device)
+{
+	if (!rc || rc == -ENXIO || r->eno)
+		return;
+	r->eno = -rc;
+	memcpy(r->device, device, strlen(device) + 1);
+}
+
+/*
+ * Only ENXIO says that a device is not there. Anything else (no memory for the
+ * answer) is asked again for a while, then it is an error of the rescue: to
+ * take a device for gone would leave it suspended.
+ */
+static bool probe(struct group *g, const char *name, struct rescue *r)
+{
+	const struct timespec pause = { 0, 50 * 1000000 };
+	int i, rc = 0;
+
+	for (i = 0; i < PROBE_TRIES; i++) {
+		rc = g_table(g, name);
+		if (!rc || rc == -ENXIO)
+			return !rc;
+		nanosleep(&pause, NULL);
+	}
+	tried(r, rc, name);
+	return false;
+}
+
+static void probe_main(struct group *g, struct gmember *m, struct rescue *r)
 {
 	struct dm_target_spec *spec;
 	bool qmirror = false;
 
 	/* a device of the same name that is not ours is left alone */
-	m->there = g_table(g, m->jm->name) == 0 &&
+	m->there = probe(g, m->jm->name, r) &&
 		   (g->verb == JV_START_PLAIN ?
 		    strcmp(g->io->uuid, m->jm->uuid) == 0 :
 		    io_major(g->io) == m->jm->major &&
@@ -458,9 +506,9 @@ static void probe_main(struct group *g, struct gmember *m)
 	m->swapped = g->verb == JV_END ? !qmirror : qmirror;
 }
 
-static void probe_src(struct group *g, struct gmember *m)
+static void probe_src(struct group *g, struct gmember *m, struct rescue *r)
 {
-	m->src_there = m->jm->src[0] && g_table(g, m->jm->src) == 0 &&
+	m->src_there = m->jm->src[0] && probe(g, m->jm->src, r) &&
 		       strcmp(g->io->uuid, m->jm->src_uuid) == 0;
 	if (!m->src_there)
 		return;
@@ -469,35 +517,41 @@ static void probe_src(struct group *g, struct gmember *m)
 	m->src_inactive = g->io->flags & DM_INACTIVE_PRESENT_FLAG;
 }
 
-static void probe_top(struct group *g, struct gmember *m)
+/*
+ * DEV has been swapped only if it has the very line we gave it. Any other
+ * table that is not the old one is somebody else's doing, and going forward
+ * on its account would put a stranger onto TARGET.
+ */
+static void probe_top(struct group *g, struct gmember *m, struct rescue *r)
 {
-	m->top_there = m->jm->top[0] && g_table(g, m->jm->top) == 0;
+	const char *params;
+
+	m->top_there = m->jm->top[0] && probe(g, m->jm->top, r) &&
+		       io_major(g->io) == m->jm->top_major &&
+		       io_minor(g->io) == m->jm->top_minor;
 	if (!m->top_there)
 		return;
 	m->top_suspended = g->io->flags & DM_SUSPEND_FLAG;
 	m->top_inactive = g->io->flags & DM_INACTIVE_PRESENT_FLAG;
-	m->top_swapped = !is_over(g, m->jm->major, m->jm->minor);
+	params = one_linear(g, m->jm->length);
+	m->top_swapped = params && strcmp(params, m->jm->top_to) == 0;
 }
 
-static void tried(struct rescue *r, int rc, const char *device)
+static int load_old(struct group *g, struct gmember *m)
 {
-	if (!rc || rc == -ENXIO || r->eno)
-		return;
-	r->eno = -rc;
-	memcpy(r->device, device, strlen(device) + 1);
+	if (!m->load)
+		return -ENODATA;
+	header(m->load, m->load_size, m->jm->name,
+	       m->jm->read_only ? DM_READONLY_FLAG : 0);
+	m->load->target_count = (uint32_t)m->jm->old.n;
+	return ioctl(g->fd, DM_TABLE_LOAD, m->load) ? -errno : 0;
 }
 
 /* The new table cannot be resumed: the last resort is the old one. */
 static void force_back(struct group *g, struct gmember *m, struct rescue *r)
 {
-	int rc = -ENODATA;
+	int rc = load_old(g, m);
 
-	if (m->load) {
-		header(m->load, m->load_size, m->jm->name,
-		       m->jm->read_only ? DM_READONLY_FLAG : 0);
-		m->load->target_count = (uint32_t)m->jm->old.n;
-		rc = ioctl(g->fd, DM_TABLE_LOAD, m->load) ? -errno : 0;
-	}
 	if (!rc && m->src_there && g->verb == JV_START_SLIDE)
 		rc = g_suspend(g, m->jm->src, true);
 	tried(r, rc, m->jm->name);
@@ -525,16 +579,53 @@ static bool may_swap(struct group *g, struct gmember *m)
 	       read_status(g, &st) == 0 && st.synced == SYNCED_FINAL;
 }
 
+/* This one goes on as a mirror, whatever the others are. */
+static void stay_mirror(struct group *g, struct gmember *m, struct rescue *r)
+{
+	r->not_final = true;
+	if (m->inactive)
+		tried(r, g_clear(g, m->jm->name), m->jm->name);
+	if (m->top_there && m->top_inactive)
+		tried(r, g_clear(g, m->jm->top), m->jm->top);
+	if (m->suspended)
+		tried(r, g_resume(g, m->jm->name), m->jm->name);
+	if (m->top_there && m->top_suspended)
+		tried(r, g_resume(g, m->jm->top), m->jm->top);
+}
+
+/*
+ * Once DEV is on TARGET, NAME must not go on as a mirror onto that disk: a
+ * failed swap has destroyed NAME's next table, so it is loaded once more.
+ */
+static void top_forward(struct group *g, struct gmember *m, struct rescue *r)
+{
+	if (m->top_there && (m->top_suspended || !m->top_swapped))
+		tried(r, g_resume(g, m->jm->top), m->jm->top);
+	if (r->eno || !m->there || (m->swapped && !m->suspended))
+		return;
+	if (!m->swapped && !m->inactive)
+		tried(r, load_old(g, m), m->jm->name);
+	if (r->eno)
+		return;
+	if (g_resume(g, m->jm->name))
+		force_back(g, m, r);
+}
+
 static void end_forward(struct group *g, struct gmember *m, struct rescue *r)
 {
-	if (m->top_there && (m->top_suspended || m->top_inactive))
-		tried(r, g_resume(g, m->jm->top), m->jm->top);
+	bool done = m->swapped || m->top_swapped;
+
+	if (!done && m->there &&
+	    (!may_swap(g, m) || (m->jm->top[0] && !m->top_inactive))) {
+		stay_mirror(g, m, r);
+		return;
+	}
+	if (m->jm->top[0]) {
+		top_forward(g, m, r);
+		return;
+	}
 	if (!m->there || (m->swapped && !m->suspended))
 		return;
-	if (!m->swapped && !may_swap(g, m)) {
-		r->not_final = true;
-		tried(r, g_clear(g, m->jm->name), m->jm->name);
-	}
 	tried(r, g_resume(g, m->jm->name), m->jm->name);
 }
 
@@ -576,12 +667,15 @@ void group_rescue(struct group *g, struct rescue *r)
 	for (i = 0; i < g->n; i++) {
 		struct gmember *m = &g->m[i];
 
-		probe_main(g, m);
-		probe_src(g, m);
-		probe_top(g, m);
+		probe_main(g, m, r);
+		probe_src(g, m, r);
+		probe_top(g, m, r);
 		if ((m->there && m->swapped) || (m->top_there && m->top_swapped))
 			r->side = RESCUE_FORWARD;
 	}
+	/* the side is not known then, and the wrong one cannot be undone */
+	if (r->eno)
+		return;
 	if (r->side != RESCUE_FORWARD) {
 		r->side = RESCUE_BACK;
 		if (g->verb == JV_START_PLAIN)

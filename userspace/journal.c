@@ -46,7 +46,10 @@ static void put_member(FILE *f, const struct jmember *m)
 	if (m->src[0])
 		fprintf(f, "src %s\nsrc-uuid %s\n", m->src, m->src_uuid);
 	if (m->top[0])
-		fprintf(f, "top %s\n", m->top);
+		fprintf(f, "top %s\ntop-dev %u:%u\ntop-to %s\n", m->top,
+			m->top_major, m->top_minor, m->top_to);
+	if (m->length)
+		fprintf(f, "length %llu\n", (unsigned long long)m->length);
 	if (m->read_only)
 		fprintf(f, "read-only\n");
 	if (m->need_final)
@@ -137,23 +140,41 @@ static int get_flag(struct jmember *m, const char *key)
 	return 0;
 }
 
-static int get_member_line(struct jmember *m, const char *key, char *v)
+static int get_dev(const char *v, unsigned int *maj, unsigned int *min)
 {
 	int end = 0;
 
+	return sscanf(v, "%u:%u%n", maj, min, &end) == 2 && !v[end] ?
+	       0 : -EBADMSG;
+}
+
+static int get_top(struct jmember *m, const char *key, const char *v)
+{
+	if (strcmp(key, "top") == 0)
+		return get_str(v, m->top, sizeof(m->top));
+	if (strcmp(key, "top-dev") == 0)
+		return get_dev(v, &m->top_major, &m->top_minor);
+	if (strcmp(key, "top-to") == 0)
+		return get_str(v, m->top_to, sizeof(m->top_to));
+	return -EBADMSG;
+}
+
+static int get_member_line(struct jmember *m, const char *key, char *v)
+{
 	if (!v)
 		return get_flag(m, key);
 	if (strcmp(key, "dev") == 0)
-		return sscanf(v, "%u:%u%n", &m->major, &m->minor, &end) == 2 &&
-		       !v[end] ? 0 : -EBADMSG;
+		return get_dev(v, &m->major, &m->minor);
 	if (strcmp(key, "uuid") == 0)
 		return get_str(v, m->uuid, sizeof(m->uuid));
 	if (strcmp(key, "src") == 0)
 		return get_str(v, m->src, sizeof(m->src));
 	if (strcmp(key, "src-uuid") == 0)
 		return get_str(v, m->src_uuid, sizeof(m->src_uuid));
-	if (strcmp(key, "top") == 0)
-		return get_str(v, m->top, sizeof(m->top));
+	if (strncmp(key, "top", 3) == 0)
+		return get_top(m, key, v);
+	if (strcmp(key, "length") == 0)
+		return parse_u64(v, &m->length) ? -EBADMSG : 0;
 	if (strcmp(key, "old") == 0)
 		return get_old(v, &m->old);
 	if (strcmp(key, "dirty") == 0)

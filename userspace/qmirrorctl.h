@@ -290,6 +290,9 @@ struct jmember {
 	char uuid[UUID_LEN];		/* JV_START_PLAIN: what we create */
 	unsigned int major, minor;	/* of name, 0:0 while it does not exist */
 	char top[NAME_LEN];		/* --replaces DEV at the end, "" none */
+	unsigned int top_major, top_minor;
+	char top_to[96];		/* the linear line DEV gets: "M:m offset" */
+	uint64_t length;		/* of the mirror, in sectors */
 	bool read_only;
 	bool need_final;		/* JV_END: only `final` lets it swap */
 	struct dmtable old;		/* the table to go back to */

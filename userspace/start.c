@@ -207,9 +207,14 @@ static enum xit check_slide(struct start *s)
 static enum xit check_plain(struct start *s)
 {
 	const char *name = opt.name ? opt.name : "N";
-	enum xit x = blk_unused(&s->src, "SOURCE");
 	struct dmdev d;
+	enum xit x;
 
+	if (opt.name && dm_get(name, &d) == 0)
+		return err_set(XIT_BUSY, ST_CHECK, EEXIST, name,
+			       "the name %s is taken by another device-mapper device",
+			       name);
+	x = blk_unused(&s->src, "SOURCE");
 	if (x == XIT_BUSY)
 		/* the reason has been given; say why it is one */
 		snprintf(the_err.desc + strlen(the_err.desc),
@@ -223,10 +228,6 @@ static enum xit check_plain(struct start *s)
 			       "SOURCE %s is a plain block device: give --name N, and use /dev/mapper/N instead of it from then on",
 			       s->src.label);
 	strcpy(s->name, name);
-	if (dm_get(s->name, &d) == 0)
-		return err_set(XIT_BUSY, ST_CHECK, EEXIST, s->name,
-			       "the name %s is taken by another device-mapper device",
-			       s->name);
 	return XIT_OK;
 }
 
