@@ -60,6 +60,10 @@ static void sample(struct journal *j)
 	m = &j->m[1];
 	strcpy(m->name, "end");
 	strcpy(m->top, "member x");
+	m->top_major = 253;
+	m->top_minor = 9;
+	strcpy(m->top_to, "7:9 8");
+	m->length = UINT64_MAX / 512;
 	strcpy(m->uuid, UUID_PLAIN "1");
 	m->need_final = true;
 }
@@ -80,6 +84,10 @@ static void same(const struct journal *a, const struct journal *b)
 		assert_string_equal(x->src_uuid, y->src_uuid);
 		assert_string_equal(x->uuid, y->uuid);
 		assert_string_equal(x->top, y->top);
+		assert_string_equal(x->top_to, y->top_to);
+		assert_int_equal(x->top_major, y->top_major);
+		assert_int_equal(x->top_minor, y->top_minor);
+		assert_int_equal(x->length, y->length);
 		assert_int_equal(x->major, y->major);
 		assert_int_equal(x->minor, y->minor);
 		assert_int_equal(x->read_only, y->read_only);

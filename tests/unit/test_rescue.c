@@ -22,12 +22,15 @@ struct mdev {
 	const char *live, *inactive;	/* "type params" */
 	bool suspended;
 	int opens;
+	uint64_t len;
 };
 
 static struct mdev devs[16];
 static size_t ndevs;
 static int fail_ioctl;		/* the n-th changing ioctl fails */
 static int ioctls;
+static const char *fail_table;	/* asking this one for its table fails... */
+static int fail_times;		/* ...so many times */
 static const char *final_word = "final", *state_word = "pending";
 
 static struct mdev *find(const char *name)
@@ -52,6 +55,7 @@ static struct mdev *add(const char *name, const char *uuid, unsigned int minor,
 	d->live = live;
 	d->inactive = inactive;
 	d->opens = 1;
+	d->len = 2048;
 	return d;
 }
 
@@ -81,7 +85,7 @@ static int answer_table(struct dm_ioctl *io, const struct mdev *d, bool table)
 		return 0;
 	s = (struct dm_target_spec *)(io + 1);
 	memset(s, 0, sizeof(*s));
-	s->length = 2048;
+	s->length = d->len;
 	blank = strchr(d->live, ' ');
 	snprintf(s->target_type, sizeof(s->target_type), "%.*s",
 		 (int)(blank - d->live), d->live);
@@ -101,6 +105,9 @@ static int model(unsigned long req, struct dm_ioctl *io)
 
 	if (!d)
 		return ENXIO;
+	if (req == DM_TABLE_STATUS && fail_table &&
+	    strcmp(fail_table, d->name) == 0 && fail_times-- > 0)
+		return ENOMEM;
 	if (req != DM_TABLE_STATUS && req != DM_DEV_STATUS &&
 	    ++ioctls == fail_ioctl)
 		return EIO;
@@ -193,6 +200,7 @@ static void member(struct rig *r, size_t i, const char *live, const char *next,
 	sprintf(m->src_uuid, UUID_SRC "%zu", i);
 	m->major = 253;
 	m->minor = (unsigned int)i;
+	m->length = 2048;
 	dmtable_add(&m->old, 0, 2048, "linear", olds[i] + 7);
 	add(m->name, "", (unsigned int)i, live, next);
 	add(m->src, m->src_uuid, (unsigned int)(10 + i), src_live, src_next);
@@ -237,6 +245,9 @@ static void rig_end(struct rig *r, size_t n, bool top)
 			add(name, "", (unsigned int)(20 + i), over[i],
 			    "linear 7:9 0");
 			strcpy(r->p.j.m[i].top, name);
+			r->p.j.m[i].top_major = 253;
+			r->p.j.m[i].top_minor = (unsigned int)(20 + i);
+			strcpy(r->p.j.m[i].top_to, "7:9 0");
 			plan_add(&r->p, OP_SUSPEND, name, NULL);
 		}
 		plan_add(&r->p, OP_SUSPEND, r->p.j.m[i].name, NULL);
@@ -454,19 +465,94 @@ static void another_opener(void **state __unused_arg)
 	finish(&r);
 }
 
-static void top_moved_away(void **state __unused_arg)
+/*
+ * DEV has been given another table, is shorter, or is another device of that
+ * name: nothing is swapped, neither by the run nor by the rescue after any
+ * number of its steps.
+ */
+static void top_is_not_ours(const char *live, unsigned int minor, uint64_t len)
 {
 	struct rig r;
-	size_t at = 0;
+	size_t at = 0, k;
 	struct group *g;
 
+	for (k = 0; k <= 4; k++) {
+		rig_end(&r, 1, true);
+		find("top0")->live = live;
+		find("top0")->minor = minor;
+		find("top0")->len = len;
+		g = group_prepare(r.p.op, k < 4 ? k : r.p.n, &r.p.j);
+		group_enter();
+		assert_int_equal(group_run(g, 1000, &at), k < 4 ? 0 : -EPERM);
+		group_leave();
+		group_free(g);
+		assert_int_equal(rescue(&r, NULL), RESCUE_BACK);
+		assert_string_equal(find("top0")->live, live);
+		assert_string_equal(find("d0")->live, mirrors[0]);
+		assert_false(find("d0")->suspended);
+		assert_null(find("d0")->inactive);
+		finish(&r);
+		if (k == 2)	/* the next step is the check that says no */
+			k++;
+	}
+}
+
+static void top_moved_away(void **state __unused_arg)
+{
+	top_is_not_ours("linear 253:0 8", 20, 2048);
+	top_is_not_ours("linear 8:99 0", 20, 2048);
+	top_is_not_ours("linear 253:0 0", 20, 1024);
+}
+
+static void top_of_that_name(void **state __unused_arg)
+{
+	struct rig r;
+
 	rig_end(&r, 1, true);
-	find("top0")->live = "linear 253:0 8";
-	g = group_prepare(r.p.op, r.p.n, &r.p.j);
-	group_enter();
-	assert_int_equal(group_run(g, 1000, &at), -EPERM);
-	group_leave();
-	group_free(g);
+	find("top0")->minor = 21;
+	run(&r, 2);
+	assert_int_equal(rescue(&r, NULL), RESCUE_BACK);
+	assert_string_equal(find("d0")->live, mirrors[0]);
+	/* a stranger's: suspended by name, but not ours to give a table to */
+	assert_string_equal(find("top0")->live, "linear 253:0 0");
+	finish(&r);
+}
+
+/* DEV has moved, and the failed swap of NAME has thrown its table away. */
+static void top_swapped_main_lost(void **state __unused_arg)
+{
+	struct rig r;
+
+	rig_end(&r, 1, true);
+	dmtable_free(&r.p.j.m[0].old);
+	dmtable_add(&r.p.j.m[0].old, 0, 2048, "linear", "7:0 0");
+	run(&r, 5);	/* two suspends, two checks, DEV's resume */
+	assert_string_equal(find("top0")->live, "linear 7:9 0");
+	find("d0")->inactive = NULL;
+	assert_int_equal(rescue(&r, NULL), RESCUE_FORWARD);
+	assert_string_equal(find("d0")->live, "linear 7:0 0");
+	assert_false(find("d0")->suspended);
+	finish(&r);
+}
+
+/* No memory for an answer: the device is not gone, and nothing is changed. */
+static void probe_fails(void **state __unused_arg)
+{
+	struct rig r;
+	int eno;
+
+	rig_start(&r, 1);
+	run(&r, 2);
+	fail_table = "d0";
+	fail_times = 1000;
+	rescue(&r, &eno);
+	assert_int_equal(eno, ENOMEM);
+	assert_true(find("d0")->suspended);
+	fail_times = 1;
+	rescue(&r, &eno);
+	assert_int_equal(eno, 0);
+	assert_int_equal(settled(&r), 0);
+	fail_table = NULL;
 	finish(&r);
 }
 
@@ -494,7 +580,10 @@ int main(void)
 		cmocka_unit_test(death_in_replace), cmocka_unit_test(failures),
 		cmocka_unit_test(not_final),
 		cmocka_unit_test(not_final_any_more), cmocka_unit_test(another_opener),
-		cmocka_unit_test(top_moved_away), cmocka_unit_test(strangers),
+		cmocka_unit_test(top_moved_away),
+		cmocka_unit_test(top_of_that_name),
+		cmocka_unit_test(top_swapped_main_lost),
+		cmocka_unit_test(probe_fails), cmocka_unit_test(strangers),
 	};
 
 	return cmocka_run_group_tests_name("rescue", tests, NULL, NULL);
