@@ -59,6 +59,7 @@ struct group {
 	struct gmember *m;
 	size_t n;
 	struct dm_ioctl *io;		/* STATUS_BYTES, for everything */
+	int64_t final_until;
 };
 
 /* ---- one ioctl ---- */
@@ -168,6 +169,16 @@ static void touch_stack(void)
 		room[i] = 0;
 }
 
+/* A ring that is still pending would kill us once the handler is gone. */
+static void drop_alarm(void)
+{
+	struct sigaction ign = { .sa_handler = SIG_IGN };
+	struct sigaction sa = { .sa_handler = on_signal };
+
+	sigaction(SIGALRM, &ign, NULL);
+	sigaction(SIGALRM, &sa, NULL);
+}
+
 void group_enter(void)
 {
 	struct sigaction sa = { .sa_handler = on_signal };
@@ -177,8 +188,13 @@ void group_enter(void)
 	got_alarm = got_signal = 0;
 	sigfillset(&all);
 	sigprocmask(SIG_BLOCK, &all, &old_mask);
-	for (i = 0; i < ARRAY_SIZE(watched); i++)
+	for (i = 0; i < ARRAY_SIZE(watched); i++) {
 		sigaction(watched[i], &sa, &old_action[i]);
+		/* `qmirrorctl ... &` in a script: what was ignored stays so */
+		if (watched[i] != SIGALRM &&
+		    old_action[i].sa_handler == SIG_IGN)
+			sigaction(watched[i], &old_action[i], NULL);
+	}
 	/* not fatal: it only fails where little memory may be locked */
 	if (mlockall(MCL_CURRENT | MCL_FUTURE))
 		verbose("cannot lock memory: %s", strerror(errno));
@@ -191,6 +207,7 @@ void group_leave(void)
 	int sig = (int)got_signal;
 
 	timer_set(0, 0);
+	drop_alarm();
 	munlockall();
 	for (i = 0; i < ARRAY_SIZE(watched); i++)
 		sigaction(watched[i], &old_action[i], NULL);
@@ -210,6 +227,14 @@ static void signals(bool let_in)
 	for (i = 0; i < ARRAY_SIZE(watched); i++)
 		sigaddset(&set, watched[i]);
 	sigprocmask(let_in ? SIG_UNBLOCK : SIG_BLOCK, &set, NULL);
+}
+
+/* In this order: the handler sets the timer again, until it is blocked. */
+static void timer_stop(void)
+{
+	signals(false);
+	timer_set(0, 0);
+	drop_alarm();
 }
 
 /* ---- preparing ---- */
@@ -308,28 +333,38 @@ static int read_status(struct group *g, struct mirror_status *st)
 	return parse_mirror_status(params, st);
 }
 
+/* 0: final; -EAGAIN: not yet; else it will not be. */
+static int final_now(struct group *g, const char *name)
+{
+	struct mirror_status st;
+	int r = dmctl(g, DM_TABLE_STATUS, name, DM_NOFLUSH_FLAG);
+
+	if (!r)
+		r = read_status(g, &st);
+	if (r)
+		return r;
+	if (st.synced == SYNCED_FINAL)
+		return 0;
+	if (st.state == MS_PENDING)
+		return -EAGAIN;
+	return (st.state == MS_CONCLUDED || st.state == MS_ABORTING) &&
+	       strcmp(st.error, "-") ? -ECANCELED : -EBUSY;
+}
+
 /*
  * Under the suspended mirror: is it final? The answer may follow within some
  * 5 s, with an event; asking and waiting use the same event number, so none is
  * lost in between.
  */
-static int check_final(struct group *g, const char *name)
+static int check_final(struct group *g, const char *name, int64_t until)
 {
-	int64_t until = clock_ms() + FINAL_MS;
-	struct mirror_status st;
 	uint32_t event;
 	int r;
 
 	for (;;) {
-		r = dmctl(g, DM_TABLE_STATUS, name, DM_NOFLUSH_FLAG);
-		if (!r)
-			r = read_status(g, &st);
-		if (r)
+		r = final_now(g, name);
+		if (r != -EAGAIN)
 			return r;
-		if (st.synced == SYNCED_FINAL)
-			return 0;
-		if (st.state != MS_PENDING)
-			return -EBUSY;
 		event = g->io->event_nr;
 		if (clock_ms() >= until)
 			return -ETIMEDOUT;
@@ -339,8 +374,7 @@ static int check_final(struct group *g, const char *name)
 		header(g->io, STATUS_BYTES, name, DM_NOFLUSH_FLAG);
 		g->io->event_nr = event;
 		r = ioctl(g->fd, DM_DEV_WAIT, g->io) ? -errno : 0;
-		signals(false);
-		timer_set(0, 0);
+		timer_stop();
 		if (got_signal)
 			return -EINTR;
 		if (r && r != -EINTR)
@@ -410,11 +444,36 @@ static int suspend_step(struct group *g, const struct op *op, int64_t until)
 	timer_set(left > 0 ? (long)left : 1, 20);
 	signals(true);
 	r = g_suspend(g, op->dev, op->kind == OP_SUSPEND_NOFLUSH);
-	signals(false);
-	timer_set(0, 0);
+	timer_stop();
 	if (r == -EINTR)
 		return got_signal ? -EINTR : -ETIMEDOUT;
 	return r;
+}
+
+static int64_t min_ms(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+/*
+ * While others were waited for, a message may have withdrawn a `final`: all are
+ * asked once more, right before the first swap.
+ */
+static int finals_again(struct group *g, size_t n, size_t *failed_at)
+{
+	size_t i;
+	int r;
+
+	for (i = 0; i < n; i++) {
+		if (g->op[i].kind != OP_CHECK_FINAL)
+			continue;
+		r = final_now(g, g->op[i].dev);
+		if (r) {
+			*failed_at = i;
+			return r;
+		}
+	}
+	return 0;
 }
 
 static int step(struct group *g, const struct op *op, int64_t until)
@@ -426,7 +485,10 @@ static int step(struct group *g, const struct op *op, int64_t until)
 	case OP_SUSPEND_NOFLUSH:
 		return suspend_step(g, op, until);
 	case OP_CHECK_FINAL:
-		return check_final(g, op->dev);
+		/* one time for all of a group, and never past --timeout */
+		if (!g->final_until)
+			g->final_until = min_ms(clock_ms() + FINAL_MS, until);
+		return check_final(g, op->dev, g->final_until);
 	case OP_CHECK_ALONE:
 		return check_alone(g, op->dev, op->text);
 	case OP_RESUME:
@@ -436,16 +498,23 @@ static int step(struct group *g, const struct op *op, int64_t until)
 	}
 }
 
-/* deadline_ms bounds all suspends together. */
+/* deadline_ms bounds all suspends and the wait for `final` together. */
 int group_run(struct group *g, long deadline, size_t *failed_at)
 {
 	int64_t until = clock_ms() + deadline;
+	bool swapping = false;
 	size_t i;
 	int r;
 
 	if (g->fd < 0)
 		return -ENODEV;
 	for (i = 0; i < g->nops; i++) {
+		if (g->op[i].kind == OP_RESUME && !swapping) {
+			swapping = true;
+			r = finals_again(g, i, failed_at);
+			if (r)
+				return r;
+		}
 		*failed_at = i;
 		fault_point();
 		r = step(g, &g->op[i], until);

@@ -4,6 +4,7 @@
  * check of the man page's synopsis all come from the two tables below.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
@@ -430,12 +431,28 @@ static void look_for_json(int argc, char **argv)
 			opt.json = true;
 }
 
+/*
+ * Started with 0, 1 or 2 closed, the lock or the watchdog's socket would get
+ * that number, and what is printed would go there.
+ */
+static void three_files(void)
+{
+	int fd;
+
+	do {
+		fd = open("/dev/null", O_RDWR);
+	} while (fd >= 0 && fd <= 2);
+	if (fd > 2)
+		close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	const struct verb *v;
 	int first = 0;
 	enum xit x;
 
+	three_files();
 	if (argc > 0 && strcmp(argv[0], "qmirrorctl-watchdog") == 0)
 		return watchdog_main(argc, argv);
 	if (argc == 2 && strcmp(argv[1], "--print-completion") == 0) {

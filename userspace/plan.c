@@ -7,6 +7,7 @@
  * from the journal and from what the devices themselves say.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +19,11 @@
 #define SUSPEND_MS	30000
 /* and no --timeout makes it shorter than this: an idle device needs some ms */
 #define SUSPEND_MIN_MS	1000
-/* what the watchdog grants on top, for the wait for `final` and the resumes */
+/*
+ * What the watchdog grants on top: each suspend may spend 5 s in the target's
+ * flush after the wait that we bound; then the wait for `final`, and resumes.
+ */
+#define GRACE_EACH_MS	6000
 #define GRACE_MS	20000
 
 struct op *plan_add(struct plan *p, enum op_kind kind, const char *dev,
@@ -337,7 +342,16 @@ static enum xit critical_failed(const struct op *op, int r)
 {
 	switch (op->kind) {
 	case OP_CHECK_FINAL:
-		return err_set(XIT_FAIL, ST_SUSPEND, r, op->dev,
+		if (r == -ECANCELED)
+			return err_set(XIT_JOB, ST_SUSPEND, EIO, op->dev,
+				       "%s: the job ended with an error before it was final; type next: qmirrorctl mirror cancel %s",
+				       op->dev, op->dev);
+		if (r == -EINTR)
+			return err_set(XIT_FAIL, ST_SUSPEND, r, op->dev,
+				       "%s: interrupted; nothing was swapped, the mirror goes on as before",
+				       op->dev);
+		return err_set(r == -ETIMEDOUT ? XIT_TIMEOUT : XIT_FAIL,
+			       ST_SUSPEND, r, op->dev,
 			       "%s: the mirror did not become final while suspended; it goes on as before: look at `qmirrorctl status %s` and try again",
 			       op->dev, op->dev);
 	case OP_CHECK_ALONE:
@@ -361,6 +375,29 @@ static enum xit critical_failed(const struct op *op, int r)
 	}
 }
 
+/*
+ * The last opener of NAME goes when DEV's old table is destroyed, and that
+ * writes out what is in NAME's page cache: not while NAME is suspended.
+ */
+static void write_out(const struct journal *j)
+{
+	char node[NAME_LEN + 8];
+	size_t i;
+	int fd;
+
+	for (i = 0; i < j->n; i++) {
+		if (!j->m[i].top[0])
+			continue;
+		blk_node(j->m[i].major, j->m[i].minor, node, sizeof(node));
+		fd = open(node, O_RDONLY | O_CLOEXEC);
+		if (fd < 0)
+			continue;
+		if (fsync(fd))
+			verbose("%s: %s", node, strerror(errno));
+		close(fd);
+	}
+}
+
 static enum xit run_critical(const struct plan *p, int dog)
 {
 	long ms = SUSPEND_MS;
@@ -374,7 +411,8 @@ static enum xit run_critical(const struct plan *p, int dog)
 		ms = opt.timeout_ms > SUSPEND_MIN_MS ? opt.timeout_ms :
 						       SUSPEND_MIN_MS;
 	g = group_prepare(p->op + p->crit_first, p->crit_n, &p->j);
-	watchdog_arm(dog, ms + GRACE_MS);
+	write_out(&p->j);
+	watchdog_arm(dog, ms + (long)p->j.n * GRACE_EACH_MS + GRACE_MS);
 	group_enter();
 	r = group_run(g, ms, &at);
 	if (r) {
@@ -390,12 +428,34 @@ static enum xit run_critical(const struct plan *p, int dog)
 }
 
 /* The same way back for a failing step as for a dead run. */
-static void undo(struct plan *p)
+static enum xit undo(struct plan *p)
 {
+	struct err first = the_err;
 	struct rescue r;
+	enum xit x;
 
-	if (recover_journal(&p->j, &r) == XIT_OK)
+	err_clear();
+	x = recover_journal(&p->j, &r);
+	if (x == XIT_OK)
 		recover_after(&p->j, &r);
+	if (x == XIT_OK || first.xit == XIT_OK) {
+		the_err = first;
+		return x;
+	}
+	/* "nothing was changed" would be a lie now */
+	err_clear();
+	err_set(first.xit, first.stage, first.eno, first.device,
+		"%.400s failed, and %s could not be put right after it (%s): it may be suspended; the watchdog goes on trying, and `qmirrorctl recover` tries again",
+		p->j.what, r.device[0] ? r.device : "device-mapper",
+		strerror(r.eno));
+	return x;
+}
+
+static enum xit no_watchdog(void)
+{
+	journal_drop();
+	return err_set(XIT_FAIL, ST_CHECK, ECHILD, NULL,
+		       "the watchdog, which puts things right should this run die, cannot be started; nothing was changed");
 }
 
 enum xit plan_run(struct plan *p)
@@ -410,13 +470,18 @@ enum xit plan_run(struct plan *p)
 		return x;
 	fault_point();
 	dog = watchdog_start();
+	if (dog == WATCHDOG_FAILED)
+		return no_watchdog();
 	x = run_ops(p, 0, before);
 	if (x == XIT_OK)
 		x = run_critical(p, dog);
-	if (x != XIT_OK)
-		undo(p);
-	else
+	if (x == XIT_OK) {
 		x = run_ops(p, after, p->n);
+	} else if (undo(p) != XIT_OK) {
+		/* the journal stays, and the watchdog takes over */
+		watchdog_leave(dog);
+		return x;
+	}
 	dm_settle();
 	fault_point();
 	journal_drop();

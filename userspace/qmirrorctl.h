@@ -402,10 +402,14 @@ enum xit recover_after(struct journal *j, const struct rescue *r);
 enum xit recover_if_needed(void);
 
 int watchdog_main(int argc, char **argv);
+#define WATCHDOG_NONE	(-1)	/* the tests do without */
+#define WATCHDOG_FAILED	(-2)
+
 int watchdog_start(void);
 void watchdog_arm(int fd, long deadline_ms);
 void watchdog_disarm(int fd);
 void watchdog_stop(int fd);
+void watchdog_leave(int fd);
 
 /* ---- mirrors (mirror.c) ---- */
 

@@ -26,6 +26,12 @@
 
 #include "qmirrorctl.h"
 
+/* five minutes at least; the lock is held all the while */
+#define RESCUE_TRIES	600
+#define RESCUE_PAUSE_MS	500
+/* a killed run is gone in no time, or in D state on what we have to resume */
+#define KILL_MS		5000
+
 static pid_t dog_pid;
 
 /* ---- the run's side ---- */
@@ -59,8 +65,9 @@ static bool without_dog(void)
 }
 
 /*
- * Returns the socket, or -1: then the run goes on without, for the next run
- * recovers too. Waits until the watchdog says it is ready.
+ * Returns the socket, or WATCHDOG_FAILED: the run must not go on then. Waits
+ * until the watchdog says it is ready. One that is late is killed before it can
+ * see the end of the socket: it would take the run for dead and undo it.
  */
 int watchdog_start(void)
 {
@@ -71,9 +78,10 @@ int watchdog_start(void)
 	char c;
 
 	dog_pid = 0;
-	if (without_dog() ||
-	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv))
-		return -1;
+	if (without_dog())
+		return WATCHDOG_NONE;
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv))
+		return WATCHDOG_FAILED;
 	dog_pid = fork();
 	if (dog_pid == 0)
 		become_dog(sv[1], run);
@@ -83,12 +91,13 @@ int watchdog_start(void)
 	if (dog_pid > 0 && poll(&p, 1, 10000) == 1 &&
 	    read(sv[0], &c, 1) == 1 && c == 'R')
 		return sv[0];
-	close(sv[0]);
-	if (dog_pid > 0)
+	if (dog_pid > 0) {
+		kill(dog_pid, SIGKILL);
 		waitpid(dog_pid, NULL, 0);
+	}
+	close(sv[0]);
 	dog_pid = 0;
-	verbose("no watchdog could be started");
-	return -1;
+	return WATCHDOG_FAILED;
 }
 
 static void tell(int fd, const char *text)
@@ -117,6 +126,13 @@ void watchdog_stop(int fd)
 	tell(fd, "Q");
 	close(fd);
 	waitpid(dog_pid, NULL, 0);
+}
+
+/* What could not be put right is the watchdog's now, and so is the lock. */
+void watchdog_leave(int fd)
+{
+	if (fd >= 0)
+		close(fd);
 }
 
 /* ---- the watchdog's side ---- */
@@ -184,15 +200,22 @@ static void to_kernel_log(const char *text)
 	close(fd);
 }
 
+/* A device left suspended is worth trying for: memory comes back, paths too. */
 static void put_right(struct journal *j, struct group *g)
 {
 	struct rescue r;
 	char *text;
+	int i;
 
-	/* buffers were built when we started: nothing to fetch from a disk */
-	group_enter();
-	group_rescue(g, &r);
-	group_leave();
+	for (i = 0; i < RESCUE_TRIES; i++) {
+		/* built when we started: nothing to fetch from a disk */
+		group_enter();
+		group_rescue(g, &r);
+		group_leave();
+		if (!r.eno)
+			break;
+		poll(NULL, 0, RESCUE_PAUSE_MS);
+	}
 	if (r.eno == 0) {
 		recover_after(j, &r);
 		journal_drop();
@@ -209,10 +232,8 @@ static void kill_run(int pidfd)
 {
 	struct pollfd p = { .fd = pidfd, .events = POLLIN };
 
-	if (pidfd < 0)
-		return;
 	syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
-	poll(&p, 1, -1);
+	poll(&p, 1, KILL_MS);
 }
 
 /* Returns true when the run ended well. */
@@ -221,6 +242,7 @@ static bool watch(int sock, int pidfd)
 	struct pollfd p = { .fd = sock, .events = POLLIN };
 	int64_t until = -1;
 	long ms = -1;
+	ssize_t got;
 	char c;
 
 	for (;;) {
@@ -232,7 +254,12 @@ static bool watch(int sock, int pidfd)
 		}
 		if (poll(&p, 1, (int)left) <= 0)
 			continue;
-		if (recv(sock, &c, 1, 0) != 1)
+		got = recv(sock, &c, 1, 0);
+		if (got < 0 && (errno == EINTR || errno == EAGAIN))
+			continue;
+		if (got < 0)	/* no end of file: the run may be alive */
+			kill_run(pidfd);
+		if (got != 1)
 			return false;
 		if (c == 'Q')
 			return true;
@@ -262,7 +289,8 @@ int watchdog_main(int argc, char **argv)
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, NULL);
 	pidfd = (int)syscall(SYS_pidfd_open, atoi(argv[3]), 0);
-	if (journal_read(&j))
+	/* without it there is no killing a run that hangs */
+	if (pidfd < 0 || journal_read(&j))
 		return XIT_FAIL;
 	detach();
 	leave_cgroup();
