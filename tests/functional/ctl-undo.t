@@ -26,7 +26,7 @@ for sig in INT TERM HUP; do
 done
 
 # --- I/O that does not end: the suspend is given up in time ---
-mk_dm slow "0 $LEN delay $A 0 4000"
+mk_dm slow "0 $LEN delay $A 0 20000"
 dmsetup create victim --table "0 $LEN linear $DM/slow 0" && dmsetup mknodes
 "$TOOLS/dio" $DM/victim w:0:8:g1 > /dev/null 2>&1 &
 D=$!
