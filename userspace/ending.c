@@ -68,15 +68,27 @@ static enum xit find_old(struct end *e)
 	return XIT_OK;
 }
 
-static void find_top(struct end *e)
+/*
+ * Whether there was a --replaces must be known: to forget one would move NAME
+ * itself. The file goes by NAME-qsrc's uuid, which survives a renaming.
+ */
+static enum xit find_top(struct end *e)
 {
 	struct job_file f;
+	int r;
 
-	if (job_file_read(e->m.dev.name, &f))
-		return;
-	/* a file of an earlier job of that name says nothing about this one */
-	if (e->has_src && strcmp(f.uuid, e->src.uuid) == 0)
-		strcpy(e->top, f.replaces);
+	if (!e->has_src)
+		return XIT_OK;
+	r = job_file_read(e->src.uuid, &f);
+	if (r == -ENOENT)
+		return XIT_OK;
+	if (r)
+		return err_set(XIT_FAIL, ST_LOOKUP, r, e->m.dev.name,
+			       "%s: %s/job.%s, which says what it replaces, cannot be read: %s; nothing was changed",
+			       e->m.dev.name, run_dir, e->src.uuid,
+			       strerror(-r));
+	strcpy(e->top, f.replaces);
+	return XIT_OK;
 }
 
 static enum xit find_end(const char *word, struct end *e)
@@ -86,7 +98,7 @@ static enum xit find_end(const char *word, struct end *e)
 	if (x == XIT_OK)
 		x = find_old(e);
 	if (x == XIT_OK)
-		find_top(e);
+		x = find_top(e);
 	return x;
 }
 
@@ -239,6 +251,31 @@ static enum xit check_cancel(struct end *e)
 	return XIT_OK;
 }
 
+/*
+ * A member that stands on another could not be flushed with that one suspended:
+ * all of them would be frozen until the suspend is given up.
+ */
+static enum xit check_apart(const struct end *up, const struct end *low)
+{
+	const struct dmdev *l = &low->m.dev;
+	unsigned int maj = 0, min = 0;
+	bool on;
+
+	if (strcmp(up->m.dev.name, l->name) == 0)
+		return XIT_OK;	/* "named twice" says it better */
+	on = blk_is_on(up->m.dev.major, up->m.dev.minor, l->major, l->minor);
+	if (!on && sscanf(up->m.table.target, "%u:%u", &maj, &min) == 2)
+		on = blk_is_on(maj, min, l->major, l->minor);
+	if (!on && up->top[0])
+		on = blk_is_on(up->top_dev.major, up->top_dev.minor, l->major,
+			       l->minor);
+	if (!on)
+		return XIT_OK;
+	return err_set(XIT_BUSY, ST_CHECK, EBUSY, up->m.dev.name,
+		       "%s is stacked on %s: they cannot be one group; nothing was changed",
+		       up->m.dev.name, l->name);
+}
+
 static enum xit find_all(int argc, char **argv, struct end *e,
 			 const struct ending_verb *v)
 {
@@ -254,6 +291,11 @@ static enum xit find_all(int argc, char **argv, struct end *e,
 		if (x == XIT_OK)
 			x = v->complete ? check_complete(&e[i]) :
 					  check_cancel(&e[i]);
+		for (k = 0; k < i && x == XIT_OK; k++) {
+			x = check_apart(&e[i], &e[k]);
+			if (x == XIT_OK)
+				x = check_apart(&e[k], &e[i]);
+		}
 	}
 	return x;
 }
@@ -446,24 +488,61 @@ static enum xit print_plan(struct end *e, size_t n,
 
 /* ---- doing it ---- */
 
-/* Between the request and the lock somebody may have thought otherwise. */
+/*
+ * Everything was looked up before waits that may last for hours, without the
+ * lock. All of it is looked up again, and must be the same job.
+ */
+static enum xit same_job(struct end *e, const struct ending_verb *v)
+{
+	struct end now = { .need_final = e->need_final };
+	enum xit x = find_end(e->m.dev.name, &now);
+	bool same;
+
+	if (x == XIT_OK)
+		x = check_quiet(&now.m.dev);
+	if (x != XIT_OK) {
+		dmtable_free(&now.old);
+		return x;
+	}
+	same = now.m.dev.major == e->m.dev.major &&
+	       now.m.dev.minor == e->m.dev.minor &&
+	       strcmp(now.m.dev.uuid, e->m.dev.uuid) == 0 &&
+	       now.has_src == e->has_src &&
+	       strcmp(now.src.uuid, e->src.uuid) == 0 &&
+	       strcmp(now.m.table.source, e->m.table.source) == 0 &&
+	       strcmp(now.m.table.target, e->m.table.target) == 0 &&
+	       now.m.table.source_offset == e->m.table.source_offset &&
+	       now.m.table.target_offset == e->m.table.target_offset &&
+	       strcmp(now.m.table.sync, e->m.table.sync) == 0 &&
+	       strcmp(now.top, e->top) == 0 && now.m.sectors == e->m.sectors;
+	dmtable_free(&e->old);
+	*e = now;
+	if (!same)
+		return state_error(e, "another job than the one that was to end; nothing was swapped");
+	if (!v->complete)
+		return XIT_OK;
+	x = e->top[0] ? check_top(e) :
+			check_manager(e->m.dev.name, e->m.dev.uuid);
+	return x == XIT_OK && e->top[0] ? check_top_alone(e) : x;
+}
+
 static enum xit still_ours(struct end *e, size_t n, const struct ending_verb *v)
 {
 	enum ending want = v->complete ? END_COMPLETE : END_CANCEL;
 	enum xit x = XIT_OK;
 	size_t i;
+	bool right;
 
 	for (i = 0; i < n && x == XIT_OK; i++) {
-		x = mirror_refresh(&e[i].m);
-		if (x == XIT_OK)
-			x = check_quiet(&e[i].m.dev);
-		if (x == XIT_OK && v->complete && e[i].top[0])
-			x = check_top(&e[i]);
-		if (x == XIT_OK && v->complete && e[i].top[0])
-			x = check_top_alone(&e[i]);
-		if (x != XIT_OK || !e[i].need_final)
-			continue;
-		if (e[i].m.st.state != MS_PENDING || e[i].m.st.ending != want)
+		const struct mirror_status *st = &e[i].m.st;
+
+		x = same_job(&e[i], v);
+		if (x != XIT_OK)
+			break;
+		right = e[i].need_final ?
+			st->state == MS_PENDING && st->ending == want :
+			st->state == MS_CONCLUDED || st->state == MS_ABORTING;
+		if (!right)
 			x = state_error(&e[i], "it has been changed meanwhile; try again");
 	}
 	return x;
@@ -479,7 +558,8 @@ static enum xit swap(struct end *e, size_t n, const struct ending_verb *v)
 	x = plan_run(&p);
 	plan_free(&p);
 	for (i = 0; i < n && x == XIT_OK; i++)
-		job_file_drop(e[i].m.dev.name);
+		if (e[i].has_src)
+			job_file_drop(e[i].src.uuid);
 	return x;
 }
 
@@ -625,7 +705,7 @@ static enum xit remove_it(const struct dmdev *d)
 		return err_set(r == -EBUSY ? XIT_BUSY : XIT_FAIL, ST_NONE, r,
 			       d->name, "%s cannot be removed: %s", d->name,
 			       strerror(-r));
-	job_file_drop(d->name);
+	job_file_drop(d->uuid);
 	dm_settle();
 	return opt.json ? report_done(NULL, 0) : XIT_OK;
 }

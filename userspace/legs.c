@@ -43,6 +43,20 @@ struct walk {
 	int depth;
 };
 
+/*
+ * What a loop device stands on: lo_rdevice is the block device it was given;
+ * for a file that is 0, and lo_device is its file system's. (For a block device
+ * lo_device is only where its node lives.)
+ */
+void loop_devno(const struct loop_info64 *info, unsigned int *maj,
+		unsigned int *min)
+{
+	uint64_t d = info->lo_rdevice ? info->lo_rdevice : info->lo_device;
+
+	*maj = (unsigned int)((d & 0xfff00) >> 8);
+	*min = (unsigned int)((d & 0xff) | ((d >> 12) & 0xfff00));
+}
+
 static int loop_backing(unsigned int maj, unsigned int min, unsigned int *fmaj,
 			unsigned int *fmin)
 {
@@ -60,9 +74,7 @@ static int loop_backing(unsigned int maj, unsigned int min, unsigned int *fmaj,
 		r = ioctl(fd, LOOP_GET_STATUS64, &info);
 		close(fd);
 		if (r == 0) {
-			*fmaj = (info.lo_device & 0xfff00) >> 8;
-			*fmin = (info.lo_device & 0xff) |
-				((info.lo_device >> 12) & 0xfff00);
+			loop_devno(&info, fmaj, fmin);
 			return 0;
 		}
 	}
@@ -188,6 +200,10 @@ enum xit blk_find(const char *word, const char *role, struct blk *b)
 	if (r == -EACCES || r == -EPERM)
 		return err_set(XIT_FAIL, ST_LOOKUP, r, word,
 			       "%s %s: not permitted, run as root", role, word);
+	if (r && r != -ENXIO && r != -ENOENT && r != -ENODEV && r != -ENOTDIR)
+		return err_set(XIT_FAIL, ST_LOOKUP, r, word,
+			       "%s %s cannot be looked up: %s", role, word,
+			       *dm_said() ? dm_said() : strerror(-r));
 	if (r)
 		return err_set(XIT_NODEV, ST_LOOKUP, r == -ENXIO ? ENODEV : r,
 			       word, "%s %s not found: give a device-mapper name or the path of a block device",
@@ -251,10 +267,24 @@ static int use_of_part(unsigned int maj, unsigned int min, void *arg)
 	return 1;
 }
 
+/* A link that moved since: the checks would be of another disk. */
+static enum xit same_device(int fd, const struct blk *b, const char *role)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) == 0 && S_ISBLK(st.st_mode) &&
+	    (major(st.st_rdev) != b->major || minor(st.st_rdev) != b->minor))
+		return err_set(XIT_BUSY, ST_CHECK, ESTALE, b->label,
+			       "%s %s: %s is another device now; nothing was changed",
+			       role, b->label, b->path);
+	return XIT_OK;
+}
+
 /* No mount, no swap, no holder, on it or on its partitions. */
 enum xit blk_unused(const struct blk *b, const char *role)
 {
 	struct use u = { "" };
+	enum xit x;
 	int fd;
 
 	if (use_of(b->major, b->minor, &u) ||
@@ -275,9 +305,13 @@ enum xit blk_unused(const struct blk *b, const char *role)
 	if (fd < 0 && (errno == ENXIO || errno == ENODEV || errno == ENOMEDIUM))
 		return err_set(XIT_NODEV, ST_LOOKUP, errno, b->label,
 			       "%s %s has no medium or is gone", role, b->label);
-	if (fd >= 0)
-		close(fd);
-	return XIT_OK;
+	if (fd < 0)
+		return err_set(XIT_FAIL, ST_CHECK, errno, b->label,
+			       "%s %s cannot be opened, so nobody can tell whether it is in use: %s",
+			       role, b->label, strerror(errno));
+	x = same_device(fd, b, role);
+	close(fd);
+	return x;
 }
 
 /* ---- signatures ---- */
@@ -357,6 +391,25 @@ static enum xit check_fit(const struct blk *src, const struct blk *tgt)
 	return XIT_OK;
 }
 
+/*
+ * A leftover NAME-qsrc has no opener and no signature of its own, but its
+ * sectors are those of NAME.
+ */
+static enum xit check_dm_target(const struct blk *tgt)
+{
+	if (!tgt->is_dm)
+		return XIT_OK;
+	if (strncmp(tgt->dm.uuid, UUID_HIDDEN, strlen(UUID_HIDDEN)) == 0)
+		return err_set(XIT_BUSY, ST_CHECK, EBUSY, tgt->label,
+			       "TARGET %s is a part of another mirror or snapshot; nothing was changed",
+			       tgt->label);
+	if (tgt->dm.inactive)
+		return err_set(XIT_BUSY, ST_CHECK, EBUSY, tgt->label,
+			       "TARGET %s has an inactive table: somebody is about to change it (dmsetup clear %s drops it)",
+			       tgt->label, tgt->label);
+	return XIT_OK;
+}
+
 enum xit leg_check_target(const struct blk *src, const struct blk *tgt,
 			  bool signature)
 {
@@ -374,7 +427,9 @@ enum xit leg_check_target(const struct blk *src, const struct blk *tgt,
 		return err_set(XIT_BUSY, ST_CHECK, EBUSY, tgt->label,
 			       "SOURCE %s is stacked on TARGET %s, which would be overwritten",
 			       src->label, tgt->label);
-	x = blk_unused(tgt, "TARGET");
+	x = check_dm_target(tgt);
+	if (x == XIT_OK)
+		x = blk_unused(tgt, "TARGET");
 	if (x == XIT_OK)
 		x = check_fit(src, tgt);
 	if (x == XIT_OK && signature)

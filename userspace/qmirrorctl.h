@@ -263,6 +263,9 @@ int mount_source_dev(unsigned int maj, unsigned int min, unsigned int *smaj,
 bool swap_on(unsigned int maj, unsigned int min);
 
 enum xit blk_find(const char *word, const char *role, struct blk *b);
+struct loop_info64;
+void loop_devno(const struct loop_info64 *info, unsigned int *maj,
+		unsigned int *min);
 void blk_label(unsigned int maj, unsigned int min, char *buf, size_t size);
 unsigned int blk_block_size(unsigned int maj, unsigned int min);
 void blk_node(unsigned int maj, unsigned int min, char *buf, size_t size);

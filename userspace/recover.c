@@ -45,6 +45,11 @@ static void send_bitmap(const struct jmember *m)
 	if (mirror_mark_dirty(m->name, &m->dirty) == XIT_OK &&
 	    mir.st.state == MS_PAUSED)
 		dm_message(m->name, "resume", NULL, 0);
+	else if (the_err.xit != XIT_OK) {
+		/* told, but not the error of the command that recovers */
+		note("%s", the_err.desc);
+		err_clear();
+	}
 }
 
 static void drop_src(const struct jmember *m)
@@ -62,7 +67,7 @@ static void after_start(const struct jmember *m, bool forward)
 		return;
 	}
 	drop_src(m);
-	job_file_drop(m->name);
+	job_file_drop(m->src_uuid);
 }
 
 static void after_create(const struct jmember *m)
@@ -76,7 +81,6 @@ static void after_create(const struct jmember *m)
 		return;
 	}
 	dm_remove(m->name, false);
-	job_file_drop(m->name);
 }
 
 static void after_end(const struct jmember *m)
@@ -87,7 +91,7 @@ static void after_end(const struct jmember *m)
 	if (mirror_read(m->name, &mir) == 0)
 		return;
 	drop_src(m);
-	job_file_drop(m->name);
+	job_file_drop(m->src_uuid);
 }
 
 enum xit recover_after(struct journal *j, const struct rescue *r)

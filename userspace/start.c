@@ -543,17 +543,17 @@ static enum xit remember(const struct start *s)
 {
 	struct job_file f;
 
-	job_file_drop(s->name);
 	if (!opt.replaces)
 		return XIT_OK;
 	strcpy(f.uuid, s->uuid);
 	strcpy(f.replaces, s->top.dm.name);
-	return job_file_write(s->name, &f);
+	return job_file_write(s->uuid, &f);
 }
 
 static enum xit run(struct start *s)
 {
 	struct plan p = { 0 };
+	struct dmdev d;
 	enum xit x;
 
 	make_plan(s, &p);
@@ -562,10 +562,11 @@ static enum xit run(struct start *s)
 		x = XIT_OK;
 	} else {
 		x = remember(s);
+		/* should it fail, the undo drops the file; a mirror keeps it */
 		if (x == XIT_OK)
 			x = plan_run(&p);
-		if (x != XIT_OK)
-			job_file_drop(s->name);
+		if (x != XIT_OK && s->slide && dm_get(s->qsrc, &d) == -ENXIO)
+			job_file_drop(s->uuid);
 	}
 	plan_free(&p);
 	return x;

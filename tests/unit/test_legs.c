@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* What may be overwritten: against a made-up sysfs, mountinfo and swaps. */
 #include <errno.h>
+#include <linux/loop.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -13,10 +14,12 @@ static char root[] = "/tmp/qmirror-unit-XXXXXX";
 static char sys_dir[64], proc_dir[64];
 
 /* dm lookups: nothing is there */
+static int dm_get_errno = -ENXIO;
+
 int __wrap_dm_get(const char *name, struct dmdev *d);
 int __wrap_dm_get(const char *name __unused_arg, struct dmdev *d __unused_arg)
 {
-	return -ENXIO;
+	return dm_get_errno;
 }
 
 static void sh(const char *fmt, ...) __printf(1, 2);
@@ -208,6 +211,35 @@ static void loops(void **state __unused_arg)
 	assert_true(blk_is_on(7, 0, 8, 0));
 }
 
+/* a loop device over a block device says where that one's node lives, too */
+static void loop_numbers(void **state __unused_arg)
+{
+	struct loop_info64 info = { .lo_device = 6 };
+	unsigned int a, b;
+
+	loop_devno(&info, &a, &b);
+	assert_int_equal(a, 0);
+	assert_int_equal(b, 6);
+	info.lo_rdevice = (253 << 8) | 1;
+	loop_devno(&info, &a, &b);
+	assert_int_equal(a, 253);
+	assert_int_equal(b, 1);
+}
+
+/* Only "there is none" is no such device. */
+static void lookups(void **state __unused_arg)
+{
+	struct blk b;
+
+	err_clear();
+	assert_int_equal(blk_find("x", "NAME", &b), XIT_NODEV);
+	err_clear();
+	dm_get_errno = -ENOMEM;
+	assert_int_equal(blk_find("x", "NAME", &b), XIT_FAIL);
+	assert_int_equal(the_err.eno, ENOMEM);
+	dm_get_errno = -ENXIO;
+}
+
 static void mounts(void **state __unused_arg)
 {
 	char where[64];
@@ -313,6 +345,23 @@ static void targets(void **state __unused_arg)
 	assert_non_null(strstr(the_err.desc, "TARGET TGT is stacked on SOURCE"));
 }
 
+static void dm_targets(void **state __unused_arg)
+{
+	struct blk src = { .major = 253, .minor = 1, .sectors = 100,
+			   .block_size = 512 };
+	struct blk tgt = { .major = 8, .minor = 48, .sectors = 100,
+			   .block_size = 512, .is_dm = true };
+
+	assert_int_equal(target(&src, &tgt), XIT_OK);
+	tgt.dm.inactive = true;
+	assert_int_equal(target(&src, &tgt), XIT_BUSY);
+	assert_non_null(strstr(the_err.desc, "inactive table"));
+	tgt.dm.inactive = false;
+	strcpy(tgt.dm.uuid, UUID_SRC "1");
+	assert_int_equal(target(&src, &tgt), XIT_BUSY);
+	assert_non_null(strstr(the_err.desc, "part of another mirror"));
+}
+
 static void signatures(void **state __unused_arg)
 {
 	struct blk b = { .sectors = 8192 };
@@ -340,6 +389,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(kernel_names), cmocka_unit_test(partitions),
 		cmocka_unit_test(depths), cmocka_unit_test(loops),
+		cmocka_unit_test(loop_numbers), cmocka_unit_test(lookups),
+		cmocka_unit_test(dm_targets),
 		cmocka_unit_test(mounts), cmocka_unit_test(swaps),
 		cmocka_unit_test(uses), cmocka_unit_test(targets),
 		cmocka_unit_test(signatures),
