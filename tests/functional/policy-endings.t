@@ -88,7 +88,7 @@ cell()
 	shift 4
 	PROBLEMS=()
 	((++GEN))
-	"$TOOLS/mixer" -t 2 -d 2 -n 3840 -m 64 ${SEED:+-r $((SEED + GEN))} $DM/m > /tmp/mixer 2>&1 &
+	"$TOOLS/mixer" -t 2 -d 1 -n 3840 -m 64 ${SEED:+-r $((SEED + GEN))} $DM/m > /tmp/mixer 2>&1 &
 	mix=$!
 	"to_$state"
 	dio $DM/m w:3840:8:g$GEN s:20 w:3848:8:g$GEN s:20 w:3856:8:g$GEN s:20 \
@@ -165,6 +165,8 @@ for how in running ready pending; do
 	"to_$how"
 	dm swap $THERE "0 $LEN error"
 	say set speed 0
+	# the load may be over by now
+	dio $DM/m w:3840:8:g7 > /dev/null || note "a write failed"
 	reach '^concluded .* ok target:(write|flush|discard):EIO:'
 	in_time 60 $mix || note "the load: $(< /tmp/mixer)"
 	linear_m
