@@ -120,8 +120,13 @@ static void say_end(struct seen *s)
 	if (s->closed)
 		return;
 	s->closed = true;
-	/* no error and nobody asked for a graceful end: it was cancelled */
-	if (!error && s->m.st.ending == END_NONE)
+	/*
+	 * No error and nobody asked for a graceful end, or asked and then cut
+	 * it short (a graceful end goes from pending to nothing): cancelled.
+	 */
+	if (!error && (s->m.st.ending == END_NONE ||
+		       s->m.st.state == MS_ABORTING ||
+		       s->m.st.state == MS_CONCLUDED))
 		emit_job("BLOCK_JOB_CANCELLED", &s->m, NULL);
 	else
 		emit_job("BLOCK_JOB_COMPLETED", &s->m, error);
@@ -243,10 +248,11 @@ enum xit cmd_events(int argc, char **argv)
 	struct mirror m;
 	int i;
 
+	opt.watch = true;	/* an error is one line of JSON too */
 	w.names = xcalloc((size_t)argc, sizeof(*w.names));
 	for (i = 0; i < argc && x == XIT_OK; i++) {
 		x = mirror_find(argv[i], &m);
-		w.names[i] = xstrdup(m.dev.name);
+		w.names[i] = xstrdup(x == XIT_OK ? m.dev.name : argv[i]);
 	}
 	if (x == XIT_OK)
 		x = loop(&w);

@@ -23,6 +23,8 @@
 #define MAGIC	"qmirrorctl-journal 1"
 /* how long a second run waits for the first when nobody says --timeout */
 #define LOCK_MS	30000
+/* and at least, for `status` takes the lock for a moment */
+#define LOCK_MIN_MS	100
 
 const char *run_dir = "/run/qmirrorctl";
 int lock_fd = -1;
@@ -407,8 +409,8 @@ static void holder(char *buf, size_t size)
 
 static int lock_wait(void)
 {
-	int64_t until = deadline_ms(opt.timeout_ms >= 0 ? opt.timeout_ms :
-				    LOCK_MS);
+	long ms = opt.timeout_ms >= 0 ? opt.timeout_ms : LOCK_MS;
+	int64_t until = deadline_ms(ms > LOCK_MIN_MS ? ms : LOCK_MIN_MS);
 
 	/* flock has no time-out; trying again costs little and hides nothing */
 	while (flock(lock_fd, LOCK_EX | LOCK_NB)) {

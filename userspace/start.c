@@ -340,9 +340,52 @@ static enum xit check_all(const char *source, const char *target,
 	if (x == XIT_OK)
 		x = leg_check_target(&s->src, &s->tgt,
 				     sync_full() && !opt.force);
-	if (x == XIT_OK && opt.bitmap)
-		x = bitmap_load(opt.bitmap, s->src.sectors, &s->dirty);
 	return x;
+}
+
+/* Standard input may take its time: read before the lock, and the checks. */
+static enum xit read_bitmap(const char *source, struct start *s,
+			    uint64_t *sectors)
+{
+	struct blk b;
+	enum xit x = blk_find(source, "SOURCE", &b);
+
+	if (x != XIT_OK)
+		return x;
+	*sectors = b.sectors;
+	return bitmap_load(opt.bitmap, b.sectors, &s->dirty);
+}
+
+/*
+ * The checks above may take long. A table that was changed meanwhile must not
+ * be slid under: its sectors may be somebody else's now.
+ */
+static enum xit check_same(const struct start *s, uint64_t bitmap_sectors)
+{
+	struct dmtable now;
+	struct dmdev d;
+	bool same;
+
+	if (opt.bitmap && s->src.sectors < bitmap_sectors)
+		return err_set(XIT_BUSY, ST_CHECK, EBUSY, s->src.label,
+			       "%s has become smaller since the bitmap was read; nothing was changed",
+			       s->src.label);
+	if (!s->slide)
+		return XIT_OK;
+	if (dm_table(s->name, false, &now))
+		same = false;
+	else {
+		same = dmtable_equal(&now, &s->old) &&
+		       dm_get(s->name, &d) == 0 && !d.inactive &&
+		       !d.suspended && d.major == s->src.major &&
+		       d.minor == s->src.minor;
+		dmtable_free(&now);
+	}
+	if (same)
+		return XIT_OK;
+	return err_set(XIT_BUSY, ST_CHECK, EBUSY, s->name,
+		       "%s was changed by somebody else meanwhile; nothing was changed by us, try again",
+		       s->name);
 }
 
 /* ---- tables ---- */
@@ -594,14 +637,19 @@ static enum xit started(const struct start *s)
 enum xit cmd_mirror_start(int argc __unused_arg, char **argv)
 {
 	struct start s = { 0 };
+	uint64_t sectors = 0;
 	enum xit x = check_words();
 
+	if (x == XIT_OK && opt.bitmap)
+		x = read_bitmap(argv[0], &s, &sectors);
 	if (x == XIT_OK && !opt.dry_run)
 		x = lock_take("mirror start", true);
 	if (x == XIT_OK)
 		x = check_all(argv[0], argv[1], &s);
 	if (x == XIT_OK && !opt.dry_run)
 		x = need_target();
+	if (x == XIT_OK)
+		x = check_same(&s, sectors);
 	if (x == XIT_OK)
 		x = run(&s);
 	lock_release();

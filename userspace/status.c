@@ -147,7 +147,7 @@ enum xit report_done(char **names, int n)
 	size_t got = 0;
 	int i;
 
-	for (i = 0; i < n && x == XIT_OK && !opt.quiet; i++) {
+	for (i = 0; i < n && x == XIT_OK && (opt.json || !opt.quiet); i++) {
 		x = mirror_find(names[i], &m[got]);
 		/* somebody ended it since: nothing to show, nothing wrong */
 		if (x == XIT_STATE || x == XIT_NODEV) {
