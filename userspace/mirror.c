@@ -232,6 +232,8 @@ enum xit bitmap_load(const char *file, uint64_t dev_sectors,
 		return x;
 	}
 	x = parse_bitmap(f, file, dev_sectors, out);
+	if (x == XIT_OK)
+		ranges_merge(out);
 	if (f != stdin)
 		fclose(f);
 	return x;

@@ -183,6 +183,36 @@ enum xit parse_bitmap(FILE *in, const char *what, uint64_t dev_sectors,
 	return x;
 }
 
+static int by_start(const void *a, const void *b)
+{
+	const struct range *x = a, *y = b;
+
+	return x->start < y->start ? -1 : x->start > y->start;
+}
+
+/*
+ * Sorted, and what touches or overlaps made one: each range is a line of the
+ * journal and locked memory of the watchdog, and neighbours come by the million.
+ */
+void ranges_merge(struct ranges *r)
+{
+	size_t i, n = 0;
+
+	if (!r->n)
+		return;
+	qsort(r->r, r->n, sizeof(*r->r), by_start);
+	for (i = 1; i < r->n; i++) {
+		struct range *last = &r->r[n];
+		uint64_t end = r->r[i].start + r->r[i].count;
+
+		if (r->r[i].start > last->start + last->count)
+			r->r[++n] = r->r[i];
+		else if (end > last->start + last->count)
+			last->count = end - last->start;
+	}
+	r->n = n + 1;
+}
+
 /* dm takes any byte but '/'; we also want one-line messages and journals. */
 bool dm_name_ok(const char *name)
 {

@@ -177,6 +177,7 @@ int parse_time(const char *s, long *ms);
 int parse_u64(const char *s, uint64_t *v);
 enum xit parse_bitmap(FILE *in, const char *what, uint64_t dev_sectors,
 		      struct ranges *out);
+void ranges_merge(struct ranges *r);
 int parse_mirror_status(const char *params, struct mirror_status *st);
 int parse_mirror_table(const char *params, struct mirror_table *t);
 bool dm_name_ok(const char *name);

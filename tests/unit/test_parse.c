@@ -264,9 +264,27 @@ static void names(void **state __unused_arg)
 	assert_false(word_in("report|stop", "report|stop"));
 }
 
+static void merging(void **state __unused_arg)
+{
+	struct range in[] = { { 40, 8 }, { 0, 8 }, { 8, 8 }, { 4, 2 },
+			      { 30, 20 }, { 100, 1 } };
+	struct ranges r = { in, ARRAY_SIZE(in) }, none = { NULL, 0 };
+
+	ranges_merge(&none);
+	assert_int_equal(none.n, 0);
+	ranges_merge(&r);
+	assert_int_equal(r.n, 3);
+	assert_int_equal(r.r[0].start, 0);
+	assert_int_equal(r.r[0].count, 16);
+	assert_int_equal(r.r[1].start, 30);
+	assert_int_equal(r.r[1].count, 20);
+	assert_int_equal(r.r[2].start, 100);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(merging),
 		cmocka_unit_test(sizes), cmocka_unit_test(aligned),
 		cmocka_unit_test(times), cmocka_unit_test(bitmaps),
 		cmocka_unit_test(many_ranges), cmocka_unit_test(status_lines),
