@@ -68,7 +68,7 @@ dm_swap tgt "$(linear_line tgt)"
 
 # overlapping writers with the copy running and the mode changing
 mirror speed 65536
-"$TOOLS/overlap" -t 4 -d 6 -m 512 -n $LEN $R $DM/m > /tmp/out &
+"$TOOLS/overlap" -t 4 -d 10 -m 512 -n $LEN $R $DM/m > /tmp/out &
 o=$!
 modes=(write-blocking background)
 for ((i = 0; ; i++)); do
@@ -78,6 +78,7 @@ for ((i = 0; ; i++)); do
 done
 t_ok "overlap with mode switches: writes end well" wait $o
 diag "$(< /tmp/out) $i switches"
+t_between "overlap with mode switches: there were some" $i 3 99999
 t_wait "overlap with mode switches: clean" '^ready .* 0/256 ok - 0 0 0 ' 20
 unmirror
 t_equal "overlap with mode switches: legs equal"

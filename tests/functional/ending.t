@@ -204,23 +204,25 @@ t_wait "then pending" '^pending ' 10
 unmirror
 
 # --- a background-mode write in flight holds back synced and pending (M-14)
-modprobe dm-delay 2>/dev/null
-dm_swap src "0 $LEN delay ${RAW[src]} 0 0 ${RAW[src]} 0 700"
+in_flight() { local f; read -r -a f < "/sys/block/${SYS[m]}/inflight"; ((f[1] > 0)); }
+dm_swap src "0 $LEN delay ${RAW[src]} 0 0 ${RAW[src]} 0 4000"
 for what in "set copy_mode write-blocking" complete; do
 	mirror sync none
 	wait_st '^ready '
+	SYS[m]=
+	count m
 	dio $DM/m w:4096:8:g7 > /dev/null &
 	w=$!
-	sleep 0.2
+	# on its way when dm counts it as in flight
+	until_true 3 in_flight
 	# shellcheck disable=SC2086
-	timeout 5 dmsetup message m 0 $what
-	sleep 0.2
+	msg $what
 	if kill -0 $w 2>/dev/null; then
 		st
 		t_is "${S[synced]}" no "$what: not synced while a background write is in flight"
 		t_is "${S[state]}" ready "$what: ready while a background write is in flight"
 	else
-		diag "the write was over too soon to see it"
+		fail "$what: the write was over too soon to see it"
 	fi
 	wait $w
 	st
