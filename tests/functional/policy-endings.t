@@ -58,9 +58,9 @@ away_linear() { linear_m; }
 # the mirror and try again
 away_switch()
 {
-	local to=$HERE try
+	local to=$HERE
 	[[ $1 != complete ]] || to=$THERE
-	for try in 1 2 3 4 5; do
+	for _ in 1 2 3 4 5; do
 		dm suspend m || note "suspend: $REPLY"
 		dm status m
 		if [[ $REPLY =~ ^pending\ final ]]; then

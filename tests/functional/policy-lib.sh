@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2034,SC2154
+# shellcheck shell=bash disable=SC1010,SC2034,SC2154
 # SPDX-License-Identifier: GPL-2.0
 #
 # policy-lib.sh - walks the cells of policy-matrix.tsv; sourced after lib.sh
