@@ -324,10 +324,11 @@ void qm_leg_submit(struct qm_leg *leg, bool in_map)
 	if (unlikely(!in_map || leg->flush ||
 		     bio_op(&leg->bio) == REQ_OP_DISCARD)) {
 		send_leg_later(leg);
-	} else if (likely(bdev_nowait(leg->bio.bi_bdev))) {
+	} else if (likely(qm_may_nowait(&leg->bio))) {
 		leg->bio.bi_opf |= REQ_NOWAIT;
 		submit_bio_noacct(&leg->bio);
-	} else if (READ_ONCE(job->nr_orphans)) {
+	} else if (bdev_nowait(leg->bio.bi_bdev) ||
+		   READ_ONCE(job->nr_orphans)) {
 		send_leg_later(leg);
 	} else {
 		submit_bio_noacct(&leg->bio);

@@ -611,6 +611,16 @@ static inline sector_t qm_chunk_end(const struct qm_job *job,
 	return min(qm_chunk_start(job, chunk + 1), job->len);
 }
 
+/*
+ * Can this go to the target with REQ_NOWAIT?  The block layer does not split
+ * such a bio, it ends it with AGAIN.
+ */
+static inline bool qm_may_nowait(const struct bio *bio)
+{
+	return bdev_nowait(bio->bi_bdev) && bio_sectors(bio) <=
+	       queue_max_sectors(bdev_get_queue(bio->bi_bdev));
+}
+
 /* Ended because it could not go at once: to be sent again without NOWAIT. */
 static inline bool qm_refused_nowait(const struct bio *bio)
 {

@@ -304,12 +304,13 @@ static void send_bare(struct qm_job *job, struct qm_io *io, struct bio *bio,
 	io->bare = true;
 	this_cpu_add(job->stats->active_started, io->target_sectors);
 	bio_inc_remaining(bio);
-	if (unlikely(!in_map)) {
-		send_bare_later(io);
-	} else {
-		if (bdev_nowait(tbio->bi_bdev))
-			tbio->bi_opf |= REQ_NOWAIT;
+	if (likely(in_map && qm_may_nowait(tbio))) {
+		tbio->bi_opf |= REQ_NOWAIT;
 		submit_bio_noacct(tbio);
+	} else if (in_map && !bdev_nowait(tbio->bi_bdev)) {
+		submit_bio_noacct(tbio);
+	} else {
+		send_bare_later(io);
 	}
 	dm_submit_bio_remap(bio, NULL);
 }
