@@ -59,11 +59,8 @@ done
 want=(100 200 400 800 1600 3200 6400 10000)
 t_between "tries in 24 s" ${#times[@]} 8 9
 for ((i = 1; i < ${#times[@]}; i++)); do
-	# Each of the two may be seen late on a busy machine: 100 ms of slack for
-	# the first, 300 ms for the second.
-	low=$((want[i - 1] * 9 / 10 - 100))
 	t_between "back-off ${want[i - 1]} ms" $((times[i] - times[i - 1])) \
-		$((low > 0 ? low : 0)) $((want[i - 1] * 3 / 2 + 300))
+		$((want[i - 1] * 9 / 10)) $((want[i - 1] * 3 / 2 + 300))
 done
 t_between "few lines of log" "$(log_new | grep -c qmirror)" 1 5
 t_between "CPU: less than a tenth of one more than an idle machine" \
