@@ -6,6 +6,7 @@
  */
 #include <linux/log2.h>
 
+#include "args.h"
 #include "qmirror.h"
 
 const char *const qm_sync_names[QM_NR_SYNC] = {
@@ -19,8 +20,9 @@ const char *const qm_copy_mode_names[QM_NR_COPY_MODES] = {
 	[QM_WRITE_BLOCKING] = "write-blocking",
 };
 
-static int parse_sync(struct qm_args *args, const char *word)
+static int parse_sync(void *to, const char *word)
 {
+	struct qm_args *args = to;
 	int i = bc_find_word(qm_sync_names, QM_NR_SYNC, word);
 
 	if (i < 0)
@@ -29,8 +31,9 @@ static int parse_sync(struct qm_args *args, const char *word)
 	return 0;
 }
 
-static int parse_copy_mode(struct qm_args *args, const char *word)
+static int parse_copy_mode(void *to, const char *word)
 {
+	struct qm_args *args = to;
 	int i = bc_find_word(qm_copy_mode_names, QM_NR_COPY_MODES, word);
 
 	if (i < 0)
@@ -50,19 +53,22 @@ static int parse_policy(struct qm_args *args, enum qm_side side,
 	return 0;
 }
 
-static int parse_on_source_error(struct qm_args *args, const char *word)
+static int parse_on_source_error(void *to, const char *word)
 {
+	struct qm_args *args = to;
 	return parse_policy(args, QM_SOURCE, word);
 }
 
-static int parse_on_target_error(struct qm_args *args, const char *word)
+static int parse_on_target_error(void *to, const char *word)
 {
+	struct qm_args *args = to;
 	return parse_policy(args, QM_TARGET, word);
 }
 
 /* Against the devices it is checked by the constructor. */
-static int parse_granularity(struct qm_args *args, const char *word)
+static int parse_granularity(void *to, const char *word)
 {
+	struct qm_args *args = to;
 	u64 v;
 
 	if (bc_parse_u64(word, &v) || !is_power_of_2(v) ||
@@ -73,8 +79,9 @@ static int parse_granularity(struct qm_args *args, const char *word)
 }
 
 /* Rounded up to the granularity when that is known. */
-static int parse_buf_size(struct qm_args *args, const char *word)
+static int parse_buf_size(void *to, const char *word)
 {
+	struct qm_args *args = to;
 	u64 v;
 
 	if (bc_parse_u64(word, &v) || v > (u64)LLONG_MAX >> SECTOR_SHIFT)
@@ -83,8 +90,9 @@ static int parse_buf_size(struct qm_args *args, const char *word)
 	return 0;
 }
 
-static int parse_speed(struct qm_args *args, const char *word)
+static int parse_speed(void *to, const char *word)
 {
+	struct qm_args *args = to;
 	u64 v;
 
 	if (bc_parse_u64(word, &v) || v > (u64)LLONG_MAX >> SECTOR_SHIFT)
@@ -93,8 +101,9 @@ static int parse_speed(struct qm_args *args, const char *word)
 	return 0;
 }
 
-static int parse_target_timeout(struct qm_args *args, const char *word)
+static int parse_target_timeout(void *to, const char *word)
 {
+	struct qm_args *args = to;
 	u64 v;
 
 	if (bc_parse_u64(word, &v) || v > INT_MAX)
@@ -103,31 +112,28 @@ static int parse_target_timeout(struct qm_args *args, const char *word)
 	return 0;
 }
 
-static int parse_target_is_zero(struct qm_args *args, const char *word)
+static int parse_target_is_zero(void *to, const char *word)
 {
+	struct qm_args *args = to;
 	args->target_is_zero = true;
 	return 0;
 }
 
-static int parse_zero_detect(struct qm_args *args, const char *word)
+static int parse_zero_detect(void *to, const char *word)
 {
+	struct qm_args *args = to;
 	args->zero_detect = true;
 	return 0;
 }
 
-static int parse_no_bounce(struct qm_args *args, const char *word)
+static int parse_no_bounce(void *to, const char *word)
 {
+	struct qm_args *args = to;
 	args->no_bounce = true;
 	return 0;
 }
 
-static const struct arg {
-	const char *name;
-	bool flag;		/* has no value */
-	bool settable;		/* by the message "set" */
-	const char *invalid;	/* for ti->error */
-	int (*parse)(struct qm_args *args, const char *word);
-} arg_table[] = {
+static const struct bc_arg arg_table[] = {
 	{ "sync", false, false,
 	  "sync must be full, none or bitmap", parse_sync },
 	{ "copy_mode", false, true,
@@ -152,26 +158,6 @@ static const struct arg {
 	{ "no_bounce", true, false, NULL, parse_no_bounce },
 };
 
-static const struct arg *find_arg(const char *name, unsigned long *seen)
-{
-	unsigned int i;
-
-	for (i = 0; i < ARRAY_SIZE(arg_table); i++)
-		if (!strcmp(arg_table[i].name, name)) {
-			if (seen && __test_and_set_bit(i, seen))
-				return ERR_PTR(-EEXIST);
-			return &arg_table[i];
-		}
-	return NULL;
-}
-
-static int bad_arg(struct dm_target *ti, const char *error, const char *word)
-{
-	DMERR("%s: \"%s\"", error, word);
-	ti->error = (char *)error;
-	return -EINVAL;
-}
-
 /**
  * qm_args_parse() - the optional arguments of a table line
  * @ti: for ti->error
@@ -183,37 +169,17 @@ static int bad_arg(struct dm_target *ti, const char *error, const char *word)
 int qm_args_parse(struct dm_target *ti, struct dm_arg_set *as,
 		  struct qm_args *args)
 {
-	unsigned long seen = 0;
-	u64 nr;
+	const char *error, *word;
 
 	*args = (struct qm_args) {
 		.granularity = QM_DEFAULT_GRANULARITY,
 		.buf_size = QM_DEFAULT_BUF_SIZE,
 	};
-	if (!as->argc)
-		return 0;
-
-	if (bc_parse_u64(as->argv[0], &nr) || nr != as->argc - 1)
-		return bad_arg(ti, "Number of arguments is wrong", as->argv[0]);
-	dm_consume_args(as, 1);
-
-	while (as->argc) {
-		const char *name = dm_shift_arg(as);
-		const struct arg *arg = find_arg(name, &seen);
-
-		if (!arg)
-			return bad_arg(ti, "Unknown argument", name);
-		if (IS_ERR(arg))
-			return bad_arg(ti, "Argument given twice", name);
-		if (arg->flag) {
-			arg->parse(args, NULL);
-			continue;
-		}
-		if (!as->argc)
-			return bad_arg(ti, arg->invalid, name);
-		name = dm_shift_arg(as);
-		if (arg->parse(args, name))
-			return bad_arg(ti, arg->invalid, name);
+	if (bc_args_parse(arg_table, ARRAY_SIZE(arg_table), as->argc, as->argv,
+			  args, &error, &word)) {
+		DMERR("%s: \"%s\"", error, word);
+		ti->error = (char *)error;
+		return -EINVAL;
 	}
 	args->buf_size = round_up(args->buf_size, args->granularity);
 	return 0;
@@ -229,11 +195,7 @@ int qm_args_parse(struct dm_target *ti, struct dm_arg_set *as,
  */
 int qm_args_set(struct qm_args *args, const char *name, const char *value)
 {
-	const struct arg *arg = find_arg(name, NULL);
-
-	if (!arg || !arg->settable)
-		return -ENOENT;
-	return arg->parse(args, value) ? -EINVAL : 0;
+	return bc_args_set(arg_table, ARRAY_SIZE(arg_table), args, name, value);
 }
 
 /**

@@ -53,7 +53,7 @@
  *
  * Lock order, outermost first:
  *
- *	qm_jobs_lock		mutex, the registry; constructor, destructor
+ *	bc_claims_lock		mutex, the registry; constructor, destructor
  *	job->verb_lock		mutex, one message or table change at a time
  *	job->live_lock		mutex, job->live against the destructor
  *	job->lock		spinlock, state, error, events
@@ -80,6 +80,7 @@
 
 #include "compat.h"
 #include "bitmap.h"
+#include "disk.h"
 #include "policy.h"
 #include "range.h"
 #include "rate.h"
@@ -154,21 +155,6 @@ struct qm_args {
 	bool target_is_zero;
 	bool zero_detect;
 	bool no_bounce;
-};
-
-/**
- * struct qm_leg_dev - one leg of a job
- * @bdev: the device
- * @start: where the mirror begins on it
- * @handle: our own reference: dm's are closed by force after the destructor,
- *          and orphans may live longer
- * @mode: what @handle was opened with
- */
-struct qm_leg_dev {
-	struct block_device *bdev;
-	sector_t start;
-	bc_bdev_handle_t handle;
-	bc_mode_t mode;
 };
 
 struct qm_job;
@@ -395,7 +381,8 @@ struct qm_job {
 	char name[DM_NAME_LEN];
 	bool started;			/* was resumed once */
 
-	struct qm_leg_dev leg[QM_NR_SIDES];
+	struct bc_leg leg[QM_NR_SIDES];
+	struct bc_claim claim;
 	sector_t len;
 	unsigned int chunk_shift;	/* sectors */
 	unsigned long nr_chunks;

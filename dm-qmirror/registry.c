@@ -11,35 +11,12 @@
 
 #include "qmirror.h"
 
-/* The registry: every job there is, also those that only orphans hold. */
-static DEFINE_MUTEX(qm_jobs_lock);
+/* Every job there is, also those that only orphans hold; bc_claims_lock. */
 static LIST_HEAD(qm_jobs);
 
 /*
  * Making and letting go
  */
-
-static int open_leg(struct qm_leg_dev *leg, struct block_device *bdev,
-		    sector_t start, bc_mode_t mode)
-{
-	leg->handle = bc_bdev_open(bdev->bd_dev, mode);
-	if (IS_ERR(leg->handle)) {
-		int r = PTR_ERR(leg->handle);
-
-		leg->handle = NULL;
-		return r;
-	}
-	leg->mode = mode;
-	leg->bdev = bc_handle_bdev(leg->handle);
-	leg->start = start;
-	return 0;
-}
-
-static void close_leg(struct qm_leg_dev *leg)
-{
-	if (leg->handle)
-		bc_bdev_close(leg->handle, leg->mode);
-}
 
 /* Tolerates a job that was made in part; nobody else sees it any more. */
 static void free_job(struct qm_job *job)
@@ -60,8 +37,8 @@ static void free_job(struct qm_job *job)
 	if (job->background.data)
 		percpu_ref_exit(&job->background);
 	free_percpu(job->stats);
-	close_leg(&job->leg[QM_SOURCE]);
-	close_leg(&job->leg[QM_TARGET]);
+	bc_leg_close(&job->leg[QM_SOURCE]);
+	bc_leg_close(&job->leg[QM_TARGET]);
 	kfree(job);
 }
 
@@ -146,6 +123,26 @@ void qm_job_learn_name(struct qm_job *job)
 		strscpy(job->name, name, sizeof(job->name));
 }
 
+/*
+ * For other lines: a job counts until it has concluded or lost its table, and
+ * as long as it has orphans.  Its own device's next line may take its range,
+ * but not from orphans that no live table answers for.
+ */
+static bool claim_held(struct bc_claim *claim, enum bc_claim_use use,
+		       const void *owner)
+{
+	struct qm_job *job = container_of(claim, struct qm_job, claim);
+	bool orphans = READ_ONCE(job->nr_orphans);
+
+	if (use == BC_CLAIM_LINE)
+		return job->started && job->live &&
+		       READ_ONCE(job->state) != QM_CONCLUDED;
+	if (job->md == owner)
+		return orphans && !job->live;
+	return orphans || (READ_ONCE(job->state) != QM_CONCLUDED &&
+			   !test_bit(QM_GIVE_UP_GONE, &job->giving_up));
+}
+
 static struct qm_job *make_job(struct qm_target *t)
 {
 	struct qm_job *job = kzalloc(sizeof(*job), GFP_KERNEL);
@@ -159,6 +156,11 @@ static struct qm_job *make_job(struct qm_target *t)
 	job->md = dm_table_get_md(t->ti->table);
 	strscpy(job->name, dm_device_name(job->md), sizeof(job->name));
 	qm_job_learn_name(job);
+	job->claim.owner = job->md;
+	job->claim.legs = job->leg;
+	job->claim.nr_legs = QM_NR_SIDES;
+	job->claim.len = t->ti->len;
+	job->claim.held = claim_held;
 	job->args = t->args;
 	job->len = t->ti->len;
 	job->chunk_shift = ilog2(t->args.granularity);
@@ -169,10 +171,10 @@ static struct qm_job *make_job(struct qm_target *t)
 
 	if (dm_table_get_mode(t->ti->table) & BC_OPEN_WRITE)
 		source_mode |= BC_OPEN_WRITE;
-	r = open_leg(&job->leg[QM_SOURCE], t->dev[QM_SOURCE]->bdev,
+	r = bc_leg_open(&job->leg[QM_SOURCE], t->dev[QM_SOURCE]->bdev,
 		     t->start[QM_SOURCE], source_mode);
 	if (!r)
-		r = open_leg(&job->leg[QM_TARGET], t->dev[QM_TARGET]->bdev,
+		r = bc_leg_open(&job->leg[QM_TARGET], t->dev[QM_TARGET]->bdev,
 			     t->start[QM_TARGET], BC_OPEN_READ | BC_OPEN_WRITE);
 	if (!r)
 		r = bc_range_lock_init(&job->ranges);
@@ -214,9 +216,10 @@ static void cancel_works(struct qm_job *job)
  */
 static void release_job(struct qm_job *job)
 {
-	mutex_lock(&qm_jobs_lock);
+	mutex_lock(&bc_claims_lock);
 	list_del(&job->node);
-	mutex_unlock(&qm_jobs_lock);
+	bc_claim_remove(&job->claim);
+	mutex_unlock(&bc_claims_lock);
 
 	synchronize_rcu();
 	cancel_works(job);
@@ -266,43 +269,6 @@ void qm_job_put_orphans(struct qm_job *job)
 /*
  * The registry
  */
-
-static bool overlap(struct block_device *a, sector_t a_start,
-		    struct block_device *b, sector_t b_start, sector_t a_len,
-		    sector_t b_len)
-{
-	if (a->bd_disk != b->bd_disk)
-		return false;
-	a_start += get_start_sect(a);
-	b_start += get_start_sect(b);
-	return a_start < b_start + b_len && b_start < a_start + a_len;
-}
-
-/* Does anything that is not this device's own use the target's range? */
-static bool target_is_used(struct qm_target *t, struct mapped_device *md)
-{
-	struct block_device *bdev = t->dev[QM_TARGET]->bdev;
-	struct qm_job *job;
-	int side;
-
-	list_for_each_entry(job, &qm_jobs, node) {
-		bool orphans = READ_ONCE(job->nr_orphans);
-
-		if (!orphans && (job->md == md ||
-				 READ_ONCE(job->state) == QM_CONCLUDED ||
-				 test_bit(QM_GIVE_UP_GONE, &job->giving_up)))
-			continue;
-		if (orphans && job->md == md && job->live)
-			continue;	/* joins, or is refused as another line */
-		for (side = 0; side < QM_NR_SIDES; side++)
-			if (job->leg[side].handle &&
-			    overlap(bdev, t->start[QM_TARGET],
-				    job->leg[side].bdev, job->leg[side].start,
-				    t->ti->len, job->len))
-				return true;
-	}
-	return false;
-}
 
 static struct qm_job *job_of_device(struct mapped_device *md)
 {
@@ -360,19 +326,20 @@ int qm_job_get(struct qm_target *t)
 	struct qm_job *job;
 	int r = 0;
 
-	mutex_lock(&qm_jobs_lock);
+	mutex_lock(&bc_claims_lock);
 	job = job_of_device(md);
 	if (job && same_line(t, job)) {
 		r = join(t, job);
 		goto out;
 	}
-	if (job && READ_ONCE(job->state) != QM_CONCLUDED) {
-		t->ti->error = "Another job of this device is not concluded";
+	if (bc_claim_line_busy(md, NULL)) {
+		t->ti->error = "Another job or snapshot of this device is not over";
 		r = -EBUSY;
 		goto out;
 	}
-	if (target_is_used(t, md)) {
-		t->ti->error = "Target range is in use by another mirror";
+	if (bc_claim_range_busy(md, t->dev[QM_TARGET]->bdev,
+				t->start[QM_TARGET], t->ti->len)) {
+		t->ti->error = "Target range is in use by another mirror or snapshot";
 		r = -EBUSY;
 		goto out;
 	}
@@ -384,9 +351,10 @@ int qm_job_get(struct qm_target *t)
 		goto out;
 	}
 	list_add_tail(&job->node, &qm_jobs);
+	bc_claim_add(&job->claim);
 	t->job = job;
 out:
-	mutex_unlock(&qm_jobs_lock);
+	mutex_unlock(&bc_claims_lock);
 	return r;
 }
 
@@ -458,14 +426,14 @@ void qm_job_detach(struct qm_target *t)
 	struct qm_job *job = t->job;
 	bool ended = false;
 
-	mutex_lock(&qm_jobs_lock);
+	mutex_lock(&bc_claims_lock);
 	mutex_lock(&job->live_lock);
 	if (job->live == t) {
 		job->live = NULL;
 		ended = true;
 	}
 	mutex_unlock(&job->live_lock);
-	mutex_unlock(&qm_jobs_lock);
+	mutex_unlock(&bc_claims_lock);
 
 	if (ended) {
 		if (!qm_ended(job)) {
@@ -483,12 +451,11 @@ void qm_job_detach(struct qm_target *t)
 		qm_units_give_up(job, 0);
 		/* Orphans on the target are no reason to hold the source. */
 		flush_delayed_work(&job->copy.work);
-		mutex_lock(&qm_jobs_lock);
+		mutex_lock(&bc_claims_lock);
 		if (!qm_units_read(job)) {
-			close_leg(&job->leg[QM_SOURCE]);
-			job->leg[QM_SOURCE].handle = NULL;
+			bc_leg_close(&job->leg[QM_SOURCE]);
 		}
-		mutex_unlock(&qm_jobs_lock);
+		mutex_unlock(&bc_claims_lock);
 	}
 	kref_put(&job->ref, release_sync);
 }

@@ -9,7 +9,6 @@
  * preresume and resume.
  */
 #include <linux/init.h>
-#include <linux/kernfs.h>
 #include <linux/log2.h>
 #include <linux/module.h>
 
@@ -52,13 +51,6 @@ static int get_leg_arg(struct qm_target *t, enum qm_side side, char **argv)
 	return 0;
 }
 
-static bool misaligned(struct block_device *bdev, sector_t a, sector_t b)
-{
-	unsigned int mask = (bdev_logical_block_size(bdev) >> SECTOR_SHIFT) - 1;
-
-	return (a | b) & mask;
-}
-
 static int check_sizes(struct qm_target *t)
 {
 	struct dm_target *ti = t->ti;
@@ -81,10 +73,10 @@ static int check_sizes(struct qm_target *t)
 	if (bdev_logical_block_size(target) > bdev_logical_block_size(source))
 		return ctr_error(ti, "Target has larger logical blocks than the source",
 				 t->dev[QM_TARGET]->name, -EINVAL);
-	if (misaligned(source, ti->len, t->start[QM_SOURCE]))
+	if (bc_misaligned(source, ti->len, t->start[QM_SOURCE]))
 		return ctr_error(ti, "Length or source offset is not a multiple of the logical block size",
 				 t->dev[QM_SOURCE]->name, -EINVAL);
-	if (misaligned(target, ti->len, t->start[QM_TARGET]))
+	if (bc_misaligned(target, ti->len, t->start[QM_TARGET]))
 		return ctr_error(ti, "Length or target offset is not a multiple of the logical block size",
 				 t->dev[QM_TARGET]->name, -EINVAL);
 	return 0;
@@ -106,32 +98,6 @@ static int check_granularity(struct qm_target *t)
 	return 0;
 }
 
-static bool on_disk(struct block_device *a, sector_t a_start,
-		    struct block_device *b, sector_t b_start, sector_t len)
-{
-	a_start += get_start_sect(a);
-	b_start += get_start_sect(b);
-	return a->bd_disk == b->bd_disk && a_start < b_start + len &&
-	       b_start < a_start + len;
-}
-
-/*
- * Is one disk a slave of the other, or the same?  Only one level is looked at,
- * which is as much as sysfs tells the kernel cheaply; qmirrorctl looks deeper.
- */
-static bool stands_on(struct gendisk *upper, struct gendisk *lower)
-{
-	struct kernfs_node *kn = NULL;
-
-	if (upper == lower)
-		return true;
-	if (upper->slave_dir)
-		kn = kernfs_find_and_get(upper->slave_dir->sd,
-					 lower->disk_name);
-	kernfs_put(kn);
-	return kn;
-}
-
 static int check_devices(struct qm_target *t)
 {
 	struct dm_target *ti = t->ti;
@@ -140,10 +106,10 @@ static int check_devices(struct qm_target *t)
 	struct block_device *target = t->dev[QM_TARGET]->bdev;
 	const char *name = t->dev[QM_TARGET]->name;
 
-	if (stands_on(source->bd_disk, self))
+	if (bc_stands_on(source->bd_disk, self))
 		return ctr_error(ti, "Source is or stands on the mirror itself",
 				 t->dev[QM_SOURCE]->name, -EINVAL);
-	if (stands_on(target->bd_disk, self))
+	if (bc_stands_on(target->bd_disk, self))
 		return ctr_error(ti, "Target is or stands on the mirror itself", name,
 				 -EINVAL);
 	if (bdev_is_zoned(source) || bdev_is_zoned(target))
@@ -151,8 +117,8 @@ static int check_devices(struct qm_target *t)
 				 -EINVAL);
 	if (bdev_read_only(target))
 		return ctr_error(ti, "Target is read-only", name, -EACCES);
-	if (on_disk(source, t->start[QM_SOURCE], target, t->start[QM_TARGET],
-		    ti->len))
+	if (bc_overlap(source, t->start[QM_SOURCE], ti->len, target,
+		       t->start[QM_TARGET], ti->len))
 		return ctr_error(ti, "Target and source overlap", name,
 				 -EINVAL);
 	return 0;
