@@ -123,6 +123,19 @@ static unsigned long set_word(struct bc_bitmap *map, unsigned long word,
 	return fresh;
 }
 
+/* The bits of a range in one word of it. */
+static unsigned long range_mask(unsigned long word, unsigned long first,
+				unsigned long last)
+{
+	unsigned long mask = ~0UL;
+
+	if (word == first / BITS_PER_LONG)
+		mask &= ~0UL << (first % BITS_PER_LONG);
+	if (word == last / BITS_PER_LONG)
+		mask &= ~0UL >> (BITS_PER_LONG - 1 - last % BITS_PER_LONG);
+	return mask;
+}
+
 /**
  * bc_bitmap_set_range() - set all bits of a range
  * @map: the bitmap
@@ -137,19 +150,34 @@ unsigned long bc_bitmap_set_range(struct bc_bitmap *map, unsigned long first,
 	unsigned long fresh = 0, word = first / BITS_PER_LONG;
 	unsigned long end = last / BITS_PER_LONG;
 
-	for (; word <= end; word++) {
-		unsigned long mask = ~0UL;
-
-		if (word == first / BITS_PER_LONG)
-			mask &= ~0UL << (first % BITS_PER_LONG);
-		if (word == end)
-			mask &= ~0UL >> (BITS_PER_LONG - 1 -
-					 last % BITS_PER_LONG);
-		fresh += set_word(map, word, mask);
-	}
+	for (; word <= end; word++)
+		fresh += set_word(map, word, range_mask(word, first, last));
 	return fresh;
 }
 EXPORT_SYMBOL_GPL(bc_bitmap_set_range);
+
+/**
+ * bc_bitmap_clear_range() - clear all bits of a range
+ * @map: the bitmap
+ * @first: first bit
+ * @last: last bit, below @map->nbits
+ */
+void bc_bitmap_clear_range(struct bc_bitmap *map, unsigned long first,
+			   unsigned long last)
+{
+	unsigned long word = first / BITS_PER_LONG, end = last / BITS_PER_LONG;
+
+	for (; word <= end; word++) {
+		atomic_long_t *w = (atomic_long_t *)&map->bits[word];
+		unsigned long mask = range_mask(word, first, last);
+
+		if (atomic_long_read(w) & mask)
+			atomic_long_sub(hweight_long(mask &
+					atomic_long_fetch_andnot(mask, w)),
+					&map->count);
+	}
+}
+EXPORT_SYMBOL_GPL(bc_bitmap_clear_range);
 
 /**
  * bc_bitmap_empty() - clear every bit

@@ -39,6 +39,8 @@ unsigned long bc_bitmap_set_range(struct bc_bitmap *map, unsigned long first,
 				  unsigned long last);
 bool __bc_bitmap_set(struct bc_bitmap *map, unsigned long bit);
 bool bc_bitmap_clear(struct bc_bitmap *map, unsigned long bit);
+void bc_bitmap_clear_range(struct bc_bitmap *map, unsigned long first,
+			   unsigned long last);
 void bc_bitmap_empty(struct bc_bitmap *map);
 unsigned long bc_bitmap_merge(struct bc_bitmap *to, struct bc_bitmap *from);
 unsigned long bc_bitmap_next(struct bc_bitmap *map, unsigned long from,

@@ -97,4 +97,17 @@ static inline void bc_take_discard_limits(struct queue_limits *limits,
 	limits->discard_alignment = src->discard_alignment;
 }
 
+/* 6.17: how far zeroes unmap is a limit of its own, all or nothing of the other. */
+static inline void bc_limit_write_zeroes(struct queue_limits *limits,
+					 unsigned int sectors)
+{
+	limits->max_write_zeroes_sectors =
+		min(limits->max_write_zeroes_sectors, sectors);
+#ifdef HAVE_WZEROES_UNMAP
+	if (limits->max_hw_wzeroes_unmap_sectors)
+		limits->max_hw_wzeroes_unmap_sectors =
+			limits->max_write_zeroes_sectors;
+#endif
+}
+
 #endif /* QMIRROR_COMPAT_H */

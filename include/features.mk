@@ -9,3 +9,7 @@ ccflags-y += -DHAVE_BDEV_FILE_OPEN
 else ifneq ($(shell grep -s -w bdev_open_by_dev $(qm_blkdev_h)),)
 ccflags-y += -DHAVE_BDEV_OPEN_HANDLE
 endif
+
+ifneq ($(shell grep -s -w max_hw_wzeroes_unmap_sectors $(qm_blkdev_h)),)
+ccflags-y += -DHAVE_WZEROES_UNMAP
+endif
