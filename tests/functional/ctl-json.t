@@ -21,7 +21,7 @@ valid()
 	J=()
 	while IFS='=' read -r k v; do
 		J[$k]=$v
-	done < <(python3 -S -c '
+	done < <(/usr/bin/python3 -S -c '
 import json
 d = json.load(open("/tmp/ctl.out"))
 open("/tmp/docs", "a").write(json.dumps(d) + "\n")
@@ -121,7 +121,7 @@ sleep 0.5
 kill "$EV"
 wait "$EV" 2>/dev/null
 ok "events are JSON lines" valid_json /tmp/events lines
-seen=$(python3 -c '
+seen=$(/usr/bin/python3 -c '
 import json
 for l in open("/tmp/events"):
     d = json.loads(l)

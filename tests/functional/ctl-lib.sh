@@ -70,7 +70,7 @@ job_state() { dm_field "$1" state; }
 # valid_json [FILE]: every line, or the whole, holds against the schema
 valid_json()
 {
-	python3 - "$SCHEMA" "${1:-/tmp/ctl.out}" "${2:-whole}" <<-'PY'
+	/usr/bin/python3 - "$SCHEMA" "${1:-/tmp/ctl.out}" "${2:-whole}" <<-'PY'
 	import json, sys, jsonschema
 	schema = json.load(open(sys.argv[1]))
 	text = open(sys.argv[2]).read()
@@ -81,7 +81,7 @@ valid_json()
 	PY
 }
 # jq-less: json EXPRESSION with the document as d
-json() { python3 -c 'import json,sys; d=json.load(open("/tmp/ctl.out")); print(eval(sys.argv[1]))' "$1"; }
+json() { /usr/bin/python3 -c 'import json,sys; d=json.load(open("/tmp/ctl.out")); print(eval(sys.argv[1]))' "$1"; }
 
 # fs_begin/fs_end: ext4 on data, mounted, and fio on it that verifies itself
 fs_begin()
