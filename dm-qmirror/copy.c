@@ -60,8 +60,13 @@ void qm_copy_new_dirt(struct qm_job *job)
 /* May anything be copied? */
 bool qm_copy_allowed(struct qm_job *job)
 {
-	enum qm_state state = READ_ONCE(job->state);
+	enum qm_state state;
 
+	if (atomic_read(&job->judging))
+		return false;
+	/* (F) Over?  Then its verdict is seen, too; see qm_judge_end(). */
+	smp_rmb();
+	state = READ_ONCE(job->state);
 	return (state == QM_RUNNING || state == QM_READY) &&
 	       !READ_ONCE(job->quiescing) && !READ_ONCE(job->giving_up);
 }

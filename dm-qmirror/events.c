@@ -169,6 +169,36 @@ void qm_mark(struct qm_job *job, sector_t sector, sector_t sectors)
  * Errors
  */
 
+/**
+ * qm_judge_begin() - what is marked from here on is not copied again before
+ *		      the policy has acted
+ * @job: the job
+ *
+ * Dirt comes before the policy (invariant 1), and the copier would take it in
+ * between: the job would stop or end with chunks that nobody knows to be bad.
+ * Only for chunks that nothing else keeps from the copier: a write holds its
+ * range until after qm_job_error(), an orphan its chunks.  Any context.
+ */
+void qm_judge_begin(struct qm_job *job)
+{
+	atomic_inc(&job->judging);
+	/* (F) The count before the bits; pairs with claim_run(). */
+	smp_mb__after_atomic();
+}
+
+/**
+ * qm_judge_end() - qm_job_error() was called, if there was an error
+ * @job: the job
+ *
+ * Any context.
+ */
+void qm_judge_end(struct qm_job *job)
+{
+	/* (F) Full barrier: the state before the count; qm_copy_allowed(). */
+	if (atomic_dec_and_test(&job->judging))
+		qm_copy_kick(job, 0);
+}
+
 static void __stop(struct qm_job *job, int error)
 {
 	if (job->io_status == QM_IO_OK)
@@ -189,7 +219,8 @@ static void __stop(struct qm_job *job, int error)
  * @error: errno, negative
  * @sector: first sector of the chunk or write, of the mirror
  *
- * What failed is dirty by now: the policy must not act before.  Any context.
+ * What failed is dirty by now: the policy must not act before; nor may the
+ * copier, see qm_judge_begin().  Any context.
  */
 void qm_job_error(struct qm_job *job, enum qm_side side, enum qm_op op,
 		  int error, sector_t sector)

@@ -520,6 +520,8 @@ static void give_up_leg(struct qm_leg *leg, struct give_up *g)
 			bio_op(&leg->bio) == REQ_OP_DISCARD ? QM_DISCARD :
 			QM_WRITE;
 
+	if (g->timeout)
+		qm_judge_begin(job);
 	/* Orphan first, then dirty: nobody may clean the chunk in between. */
 	spin_lock_irq(&job->orphan_lock);
 	if (!(leg->ended & QM_LEG_TARGET_ENDED)) {
@@ -539,6 +541,8 @@ static void give_up_leg(struct qm_leg *leg, struct give_up *g)
 	/* A discard is advisory: a slow one is given up, but is no error. */
 	if (g->timeout && op != QM_DISCARD)
 		qm_job_error(job, QM_TARGET, op, -ETIMEDOUT, flush ? 0 : start);
+	if (g->timeout)
+		qm_judge_end(job);
 
 	if (leg->done)
 		leg->done(leg);
@@ -743,9 +747,11 @@ static void end_flush(struct qm_leg *leg)
 		if (leg->owns_epoch)
 			qm_flush_unknown(job);
 	} else if (leg->status) {
+		qm_judge_begin(job);
 		qm_flush_failed(job, leg->owns_epoch);
 		qm_job_error(job, QM_TARGET, QM_FLUSH,
 			     blk_status_to_errno(leg->status), 0);
+		qm_judge_end(job);
 	} else if (leg->owns_epoch) {
 		reopen_epoch(job);
 	}

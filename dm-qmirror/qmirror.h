@@ -417,6 +417,7 @@ struct qm_job {
 	bool was_killed;		/* @background was, once */
 	atomic_t discards;		/* write-blocking discards in flight */
 	atomic_t marks;			/* changes when something becomes dirty */
+	atomic_t judging;		/* errors marked, the policy has not acted */
 	wait_queue_head_t wait;		/* state, busy, flush */
 
 	/* the job's own flush, under lock */
@@ -528,6 +529,8 @@ int qm_message(struct qm_job *job, unsigned int argc, char **argv);
 /* events.c */
 void __qm_event(struct qm_job *job, int what);
 void qm_event_work(struct work_struct *work);
+void qm_judge_begin(struct qm_job *job);
+void qm_judge_end(struct qm_job *job);
 void qm_job_error(struct qm_job *job, enum qm_side side, enum qm_op op,
 		  int error, sector_t sector);
 void qm_mark(struct qm_job *job, sector_t sector, sector_t sectors);

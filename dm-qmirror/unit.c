@@ -611,9 +611,12 @@ static void claim_run(struct qm_unit *unit)
 	}
 	/*
 	 * A discard holds no range: it may have become an orphan, and marked
-	 * what we have just cleared, since may_claim() looked.
+	 * what we have just cleared, since may_claim() looked.  And (F) what
+	 * we have just cleared may have been marked by an error whose policy
+	 * forbids to copy it, or has not acted yet: see qm_judge_begin().
 	 */
-	if (unlikely(READ_ONCE(job->nr_orphans)) && !may_copy_there(unit)) {
+	if (unlikely(!qm_copy_allowed(job) ||
+		     (READ_ONCE(job->nr_orphans) && !may_copy_there(unit)))) {
 		if (!unit->piece) {
 			qm_mark(job, unit->sector, unit->sectors);
 			account_end(unit);

@@ -600,11 +600,17 @@ static void end_mirrored(struct qm_job *job, struct qm_io *io,
 static void end_discard(struct qm_job *job, struct qm_io *io)
 {
 	blk_status_t target = io->leg ? qm_leg_end(io->leg) : BLK_STS_OK;
+	bool bad = target && target != BLK_STS_NOTSUPP &&
+		   target != QM_STS_NOT_SENT;
 
+	if (unlikely(bad))
+		qm_judge_begin(job);
 	qm_mark(job, io->sector, io->sectors);
-	if (target && target != BLK_STS_NOTSUPP && target != QM_STS_NOT_SENT)
+	if (unlikely(bad)) {
 		qm_job_error(job, QM_TARGET, QM_DISCARD,
 			     blk_status_to_errno(target), io->sector);
+		qm_judge_end(job);
+	}
 	if (atomic_dec_and_test(&job->discards))
 		qm_kick_state(job);
 }
