@@ -29,30 +29,41 @@ tap_run=0 tap_failed=0 tap_planned='' tap_done=''
 plan()       { tap_planned=$1; }
 plan_later() { tap_planned=''; }
 
-diag() { local l; while IFS= read -r l; do echo "# $l"; done <<< "$*"; }
-pass() { echo "ok $((++tap_run)) - ${*//#/}"; }
+# Results go where our stdout went at the start: "t_ok NAME COMMAND > /dev/null"
+# is meant for the command, and would take the result's line with it.
+exec {TAP}>&1
+
+# A result from within ( ), $( ) or a pipe would be counted there and forgotten.
+tap()
+{
+	[[ $BASHPID == "$$" ]] || bail "a result from a subshell: $*"
+	echo "$*" >&"$TAP"
+}
+
+diag() { local l; while IFS= read -r l; do echo "# $l"; done <<< "$*" >&"$TAP"; }
+pass() { tap "ok $((++tap_run)) - ${*//#/}"; }
 fail()
 {
-	echo "not ok $((++tap_run)) - ${*//#/}"
+	tap "not ok $((++tap_run)) - ${*//#/}"
 	((++tap_failed))
 	diag "at ${BASH_SOURCE[-1]##*/}:${BASH_LINENO[-2]}"
 	return 1
 }
-skip() { echo "ok $((++tap_run)) - # SKIP $*"; }
+skip() { tap "ok $((++tap_run)) - # SKIP $*"; }
 # todo NAME: known to fail, and not counted
-todo() { echo "not ok $((++tap_run)) - $1 # TODO ${2-}"; }
+todo() { tap "not ok $((++tap_run)) - $1 # TODO ${2-}"; }
 
 # skip_all WHY: nothing of this test can run here
 skip_all()
 {
-	echo "1..0 # SKIP $*"
+	tap "1..0 # SKIP $*"
 	tap_done=yes
 	exit 0
 }
 
 bail()
 {
-	echo "Bail out! ${0##*/}: $*"
+	echo "Bail out! ${0##*/}: $*" >&"$TAP"
 	tap_done=yes
 	exit 125
 }
@@ -194,7 +205,7 @@ done_testing()
 	else
 		fail "everything can be taken down, and the modules unloaded"
 	fi
-	echo "1..$((planned + 1))"
+	tap "1..$((planned + 1))"
 	((run == planned)) || diag "$run results instead of $planned"
 	((tap_failed == 0 && run == planned)) || exit 1
 	exit 0

@@ -240,7 +240,7 @@ msg complete
 wait_st '^pending yes '
 slow
 guests 23 u
-t_ok "pending: the guests are under way" until_true 10 dio $DM/src r:256:8:g23 r:1300:300:g23 r:1792:8:g23 > /dev/null
+t_ok "pending: the guests are under way" until_true 10 dio $DM/src r:256:8:g23 r:1300:300:g23 r:1792:8:g23
 t_ok "pending: cancel force returns" quick 10 dmsetup message m 0 cancel force
 t_guests "pending"
 t_ok "pending: remove" quick 15 dmsetup remove m
