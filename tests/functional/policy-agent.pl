@@ -14,8 +14,6 @@
 #	msg NAME WORDS
 #	status NAME		events NAME
 #	wait NAME SECONDS REGEX	until the status (of its one target) matches
-#	changes NAME SECONDS FIELD
-#				when a field of the status changed: ms:value ...
 use strict;
 use warnings;
 use Time::HiRes qw(time sleep);
@@ -113,20 +111,6 @@ sub wait_for {
 	}
 }
 
-sub changes {
-	my ($name, $secs, $field) = @_;
-	my ($t0, $last, @out) = (time, '');
-
-	while (time < $t0 + $secs) {
-		my $v = (split ' ', status($name) // last)[$field];
-		push @out, sprintf('%d:%s', (time - $t0) * 1000, $v)
-			if $v ne $last;
-		$last = $v;
-		sleep 0.01;
-	}
-	return "ok\t@out";
-}
-
 sub errno {
 	my ($name) = grep { $!{$_} } keys %!;
 	return $name // 'E' . ($! + 0);
@@ -160,8 +144,6 @@ while (my $line = <STDIN>) {
 		$out = "ok\t$r->{event}" if $r;
 	} elsif ($cmd eq 'wait') {
 		$out = wait_for(@a);
-	} elsif ($cmd eq 'changes') {
-		$out = changes(@a);
 	}
 	print $out ? $out : errno(), "\n";
 }

@@ -180,6 +180,57 @@ t_equal() { t_ok "$1" legs_cmp "${2:-$DM/src}" "${3:-$DM/tgt}"; }
 log_mark() { LOGMARK="mark-$RANDOM-$EPOCHREALTIME"; echo "$LOGMARK" > /dev/kmsg; }
 log_new() { "$TOOLS/dmq" log "$LOGMARK"; }
 
+# --- when things happened: by the kernel's clock, where they happened; on a busy
+# machine a process that polls sees them late ------------------------------------
+
+TRACING=/sys/kernel/tracing
+
+# trace_on LEG...: every bio that reaches these dm devices and every end of one,
+# from here on; trace_off ends it
+trace_on()
+{
+	local leg filter='' e
+	[[ -e $TRACING/trace ]] || mount -t tracefs tracefs $TRACING ||
+		bail "no tracefs"
+	for leg; do
+		count "$leg"
+		filter+="${filter:+ || }dev == $((0x$(stat -L -c %t "$DM/$leg") << 20 |
+			0x$(stat -L -c %T "$DM/$leg")))"
+	done
+	echo mono > $TRACING/trace_clock
+	for e in block_bio_queue block_bio_complete; do
+		echo "$filter" > $TRACING/events/block/$e/filter &&
+			echo 1 > $TRACING/events/block/$e/enable || bail "no $e"
+	done
+	echo > $TRACING/trace
+}
+
+# one line each: LEG queue|complete MICROSECONDS FLAGS SECTOR COUNT ERRNO
+trace_off()
+{
+	local leg e sed=()
+	for e in block_bio_queue block_bio_complete; do
+		echo 0 > $TRACING/events/block/$e/enable
+	done
+	for leg in "${!SYS[@]}"; do
+		sed+=(-e "s/^$(< "/sys/block/${SYS[$leg]}/dev") /$leg /")
+	done
+	sed -nE 's/^.* ([0-9]+)\.([0-9]{6}): block_bio_([a-z]+): ([0-9]+),([0-9]+) (\S+) ([0-9]+) \+ ([0-9]+) \[(.*)\]$/\4:\5 \3 \1\2 \6 \7 \8 \9/p' \
+		$TRACING/trace | sed "${sed[@]}"
+}
+
+# log_times REGEX...: for each the time in the log, since log_mark, of the last
+# line that matches, in ms
+log_times()
+{
+	local re
+	for re; do
+		dmesg | sed "1,/$LOGMARK\$/d" |
+			awk -v re="$re" '$0 ~ re { sub(/^\[ */, ""); t = $1 }
+				END { if (t) printf "%d\n", t * 1000; else print "never" }'
+	done
+}
+
 # bg COMMAND...: in the background; its pid in BG
 bg() { "$@" > "/tmp/bg.out" 2>&1 & BG=$!; }
 
