@@ -86,25 +86,38 @@ t_equal "overlap with mode switches: legs equal"
 # --- adjacent small writes in one chunk do not wait for each other; the two
 # legs are written at the same time
 dm_swap tgt "0 $LEN delay ${RAW[tgt]} 0 0 ${RAW[tgt]} 0 1000"
-for how in "" no_bounce; do
+# traced HOW LEG DIO-ARGS...: a mirror, the I/O; MOST: how many writes were under way
+# on these legs at one time
+traced()
+{
+	local how=$1 legs=$2
+	shift 2
 	# shellcheck disable=SC2086
 	mirror sync none copy_mode write-blocking $how
 	wait_st '^ready yes '
-	dio -p $DM/m w:0:8:g1 w:8:8:g1 w:16:8:g1 w:120:8:g1 > /tmp/out
-	slowest=$(awk '$3 > m { m = $3 } END { print m + 0 }' /tmp/out)
-	t_between "$how: four adjacent writes in one chunk take one delay" "$slowest" 950 1900
-	dio -p $DM/m w:256:8:g1 w:260:8:g2 > /tmp/out
-	slowest=$(awk '$3 > m { m = $3 } END { print m + 0 }' /tmp/out)
-	t_between "$how: two that overlap take two" "$slowest" 1950 4000
+	# shellcheck disable=SC2086
+	trace_on $legs
+	dio "$@" > /tmp/out
+	trace_off > /tmp/trace
+	MOST=$(awk '$4 ~ /^W/ { n += $2 == "queue" ? 1 : -1; if (n > m) m = n }
+		    END { print m + 0 }' /tmp/trace)
+	SLOWEST=$(awk '$3 > m { m = $3 } END { print m + 0 }' /tmp/out)
+}
+for how in "" no_bounce; do
+	traced "$how" tgt -p $DM/m w:0:8:g1 w:8:8:g1 w:16:8:g1 w:120:8:g1
+	t_is $MOST 4 "$how: four adjacent writes in one chunk are written at one time"
+	t_between "$how: and take one delay at least" $SLOWEST 950 20000
 	t_ok "$how: a read does not wait for a write" timeout 5 "$TOOLS/dio" $DM/m r:0:8:g1
+	unmirror
+	traced "$how" tgt -p $DM/m w:256:8:g1 w:260:8:g2
+	t_is $MOST 1 "$how: two that overlap are not"
+	t_between "$how: and take two delays" $SLOWEST 1950 20000
 	unmirror
 done
 dm_swap src "0 $LEN delay ${RAW[src]} 0 0 ${RAW[src]} 0 1000"
 for how in "" no_bounce; do
-	# shellcheck disable=SC2086
-	mirror sync none copy_mode write-blocking $how
-	wait_st '^ready yes '
-	t_between "$how: both legs at the same time" "$(dio $DM/m w:0:8:g1 | cut -d' ' -f3)" 950 1900
+	traced "$how" "src tgt" $DM/m w:0:8:g1
+	t_is $MOST 2 "$how: both legs at the same time"
 	unmirror
 done
 dm_swap src "$(linear_line src)"

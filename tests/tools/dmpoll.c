@@ -3,7 +3,8 @@
  * dmpoll [-n SECONDS] [-i MS] [-u REGEX] [-a] NAME
  *
  * Prints the status of a device-mapper device whenever it changes (-a: at
- * every look), each line: MILLISECONDS EVENT-NR SUSPENDED STATUS...  Ends
+ * every look), each line: MILLISECONDS (at which we began to look) EVENT-NR
+ * SUSPENDED STATUS...  Ends
  * after SECONDS (10), or, with status 0, as soon as a status matches REGEX
  * (extended).  -u without a match in time ends with 1.  One ioctl a look: it
  * sees states that a loop around dmsetup is far too slow for.
@@ -67,17 +68,18 @@ int main(int argc, char **argv)
 		struct dm_ioctl *io = prepare(name);
 		struct dm_target_spec *spec;
 		const char *status;
+		uint64_t now = now_ms() - t0;
 
 		/* Only a look: never make a suspend wait for us to flush. */
 		io->flags = DM_NOFLUSH_FLAG;
 		if (ioctl(fd, DM_TABLE_STATUS, io)) {
-			printf("%" PRIu64 " - - gone %s\n", now_ms() - t0, errname(errno));
+			printf("%" PRIu64 " - - gone %s\n", now, errname(errno));
 			return 1;
 		}
 		spec = (void *)(buf + io->data_start);
 		status = io->target_count ? (char *)(spec + 1) : "";
 		if (all || strcmp(status, prev)) {
-			printf("%" PRIu64 " %u %d %s\n", now_ms() - t0, io->event_nr,
+			printf("%" PRIu64 " %u %d %s\n", now, io->event_nr,
 			       !!(io->flags & DM_SUSPEND_FLAG), status);
 			snprintf(prev, sizeof(prev), "%s", status);
 		}

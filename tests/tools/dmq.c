@@ -8,6 +8,9 @@
  * dmq load NAME TABLE		the inactive table
  * dmq swap NAME TABLE [--noflush]	load, suspend, resume
  * dmq suspend NAME [--noflush], dmq resume NAME, dmq remove NAME
+ * dmq ms VERB NAME [WORD...]	one of the last two lines, and how many
+ *				milliseconds it took: without the time that a
+ *				process needs to begin on a busy machine
  *
  * What the tests ask hundreds of times, without the cost of dmsetup, which in
  * an emulated machine is a tenth of a second a call.
@@ -231,6 +234,13 @@ int main(int argc, char **argv)
 			die("%s: %s", argv[2], strerror(errno));
 		printf("%u\n", io->event_nr);
 		return 0;
+	}
+	if (!strcmp(argv[1], "ms") && argc > 3) {
+		uint64_t t0 = now_ms();
+
+		rc = change(fd, argv[2], argv[3], argv + 4);
+		printf("%" PRIu64 "\n", now_ms() - t0);
+		return rc;
 	}
 	if (strcmp(argv[1], "status") && strcmp(argv[1], "table"))
 		return change(fd, argv[1], argv[2], argv + 3);

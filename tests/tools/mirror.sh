@@ -123,10 +123,12 @@ st()
 field() { st "${2:-m}"; echo "${S[$1]-}"; }
 
 
-# wait_st REGEX [SECONDS] [NAME]: until the status (from the state on) matches
+# wait_st REGEX [SECONDS] [NAME]: until the status (from the state on) matches. SECONDS
+# are those of a machine of our own: they only guard against waiting for ever,
+# so a shared one gets three times as many.
 wait_st()
 {
-	"$TOOLS/dmpoll" -i 5 -n "${2:-20}" -u "$1" "${3:-m}" > /tmp/wait_st.log
+	"$TOOLS/dmpoll" -i 5 -n $((${2:-20} * 3)) -u "$1" "${3:-m}" > /tmp/wait_st.log
 }
 t_wait() # DESC REGEX [SECONDS]
 {
