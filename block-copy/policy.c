@@ -25,6 +25,8 @@ EXPORT_SYMBOL_GPL(bc_policy_names);
  *
  * auto is enospc, as in QEMU's code (qemu-semantics 1.12), not as in its
  * documentation.
+ *
+ * Return: what the job has to do.
  */
 enum bc_action bc_policy_action(enum bc_policy policy, int error)
 {

@@ -61,6 +61,8 @@ void qm_kick_state(struct qm_job *job)
  *
  * A chunk goes from dirty to busy and back; seq changes with each step, so
  * that it cannot slip through between our looks (M-95).
+ *
+ * Return: true if so.
  */
 bool qm_job_clean(struct qm_job *job)
 {

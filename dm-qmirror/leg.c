@@ -231,6 +231,8 @@ static void count_undecided(struct bc_range *range, void *data)
  *
  * Those without a leg: they share the guest's pages and cannot be given up, or
  * have not looked at giving_up yet.
+ *
+ * Return: true if there is one.
  */
 bool qm_writes_left(struct qm_job *job)
 {
@@ -459,6 +461,8 @@ void qm_orphan_work(struct work_struct *work)
  * @job: the job
  * @sector: first sector of the mirror
  * @sectors: how many, not 0
+ *
+ * Return: true if one does.
  */
 bool qm_orphan_overlaps(struct qm_job *job, sector_t sector, sector_t sectors)
 {

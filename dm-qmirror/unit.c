@@ -317,6 +317,8 @@ void qm_units_send(struct qm_job *job)
 /**
  * qm_units_read() - does a unit that was given up still read the source?
  * @job: the job
+ *
+ * Return: true if one does.
  */
 bool qm_units_read(struct qm_job *job)
 {

@@ -539,6 +539,8 @@ static int map_write(struct qm_job *job, struct bio *bio, sector_t sector)
  * qm_map() - dm's map: reads go to the source, writes where they must
  * @ti: the target
  * @bio: dm's clone
+ *
+ * Return: DM_MAPIO_*.
  */
 int qm_map(struct dm_target *ti, struct bio *bio)
 {
@@ -620,6 +622,8 @@ static void end_discard(struct qm_job *job, struct qm_io *io)
  * @ti: the target
  * @bio: dm's clone
  * @error: the source's answer, which is the guest's, whatever the target said
+ *
+ * Return: DM_ENDIO_*.
  */
 int qm_end_io(struct dm_target *ti, struct bio *bio, blk_status_t *error)
 {
