@@ -32,7 +32,7 @@ fio_ns()
 	[[ -b $dev ]] || { echo "$dev is no block device" >&2; exit 1; }
 	fio --name=x --filename="$dev" --ioengine=psync --direct=1 --bs=4k \
 		--thread --norandommap --randrepeat=1 --output-format=json "$@" |
-	python3 -c '
+	/usr/bin/python3 -c '
 import json, sys
 text = sys.stdin.read()
 job = json.loads(text[text.index("{"):])["jobs"][0]
@@ -139,30 +139,61 @@ cost leg-50us latency /dev/slow-a
 device linear "0 $LEN linear /dev/slow-a 0" latency
 two_legs /dev/slow-a /dev/slow-b latency
 
-# First writes: one in each cluster, on devices that have seen none. The order
-# for dm-snapshot is that of its manual: the origin's line is loaded last.
-SMALL=$((512 * 2048)) FIRST=(--rw=write:60k --number_ios=4000)
-snapshot_first()
+# First writes: one in each cluster, on devices that have seen none.
+first() # NAME IO DEV: what one costs
 {
-	dmsetup create origin --table "0 $SMALL linear /dev/a 0"
-	dmsetup create snap --table "0 $SMALL snapshot /dev/mapper/origin /dev/b N 128"
-	dmsetup create x --table "0 $SMALL snapshot-origin /dev/mapper/origin"
-	echo "result snapshot first $((share +
-		$(fio_ns latency /dev/mapper/x "${FIRST[@]}")))"
+	echo "result $1 $2 $((share + $(fio_ns latency "$3" --rw=write:60k \
+		--number_ios="$FIRST")))"
+}
+# The order for dm-snapshot is that of its manual: the origin's line comes last.
+snapshot_first() # IO STORE SECTORS
+{
+	dmsetup create origin --table "0 $3 linear /dev/a 0"
+	dmsetup create snap --table "0 $3 snapshot /dev/mapper/origin $2 N 128"
+	dmsetup create x --table "0 $3 snapshot-origin /dev/mapper/origin"
+	first snapshot "$1" /dev/mapper/x
 	dmsetup remove x
 	dmsetup remove snap
 	dmsetup remove origin
 }
-modprobe -q dm-snapshot && snapshot_first
+cbw_first() # IO STORE SECTORS
+{
+	dmsetup create cbw --table "0 $3 cbw /dev/a 0 $2 0"
+	first cbw "$1" /dev/mapper/cbw
+	dmsetup remove cbw
+}
+# What one 128 KiB read of a sequential reader costs.
+seqread() # NAME DEV
+{
+	fio_ns latency "$2" --rw=read --bs=128k --number_ios=100 > /dev/null
+	echo "result $1 seqread $((share + $(fio_ns latency "$2" --rw=read \
+		--bs=128k --number_ios=2000)))"
+}
 
+SMALL=$((512 * 2048)) FIRST=4000
+modprobe -q dm-snapshot && snapshot_first first /dev/b "$SMALL"
 if modprobe -q dm-cbw; then
+	cbw_first first /dev/b "$SMALL"
 	dmsetup create cbw --table "0 $SMALL cbw /dev/a 0 /dev/b 0"
-	echo "result cbw first $((share +
-		$(fio_ns latency /dev/mapper/cbw "${FIRST[@]}")))"
+	dmsetup create view -r --table "0 $SMALL cbw-snapshot /dev/a 0 /dev/b 0"
+	seqread cbw /dev/mapper/cbw
+	seqread view /dev/mapper/view
 	fio --name=fill --filename=/dev/mapper/cbw --rw=write --bs=1M \
 		--direct=1 --output=/dev/null
+	seqread view-saved /dev/mapper/view
+	dmsetup remove view
 	cost cbw-copied write /dev/mapper/cbw
 	cost cbw-copied read /dev/mapper/cbw
+	dmsetup message cbw 0 disarm
+	cost cbw-idle write /dev/mapper/cbw
 	dmsetup remove cbw
 fi
+
+# The same with a store that takes time, and has all its pages already.
+modprobe brd rd_nr=1 rd_size=$((160 * 1024))
+fio --name=fill --filename=/dev/ram0 --rw=write --bs=1M --direct=1 \
+	--output=/dev/null
+SMALL=$((128 * 2048)) FIRST=2000
+modprobe -q dm-snapshot && snapshot_first first-brd /dev/ram0 "$SMALL"
+modprobe -q dm-cbw && cbw_first first-brd /dev/ram0 "$SMALL"
 echo "result end"
