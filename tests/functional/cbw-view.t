@@ -62,13 +62,11 @@ t_io "zeroes copy first" "ok" z:4096:200
 t_is "$(since store wsec)" 256 "both clusters"
 t_vio "which the view shows" "ok" r:4096:256:g1
 t_io "while the guest reads zeroes" "ok" r:4096:200:x00
-t_is "$(< /sys/block/dm-$(dmsetup info -c --noheadings -o minor f)/queue/write_zeroes_max_bytes)" \
-	"$(( $(< /sys/block/dm-$(dmsetup info -c --noheadings -o minor src)/queue/write_zeroes_max_bytes) ? 1048576 : 0))" \
+t_is "$(queue f write_zeroes_max_bytes)" "$(($(queue src write_zeroes_max_bytes) ? 1048576 : 0))" \
 	"zeroes are limited to a MiB"
 for a in max_sectors_kb max_hw_sectors_kb discard_max_bytes discard_granularity logical_block_size \
 	 physical_block_size minimum_io_size optimal_io_size max_segments; do
-	t_is "$(< /sys/block/dm-$(dmsetup info -c --noheadings -o minor f)/queue/$a)" \
-		"$(< /sys/block/dm-$(dmsetup info -c --noheadings -o minor src)/queue/$a)" "$a is the source's"
+	t_is "$(queue f $a)" "$(queue src $a)" "$a is the source's"
 done
 t_io "flush and FUA" "ok ok" f W:0:8:g7
 t_vio "copied as well" ok r:0:128:g1

@@ -53,8 +53,8 @@ for pair in "${pairs[@]}"; do
 		n="$a to $b, $mode"
 		dm_make m "0 16384 qmirror $DM/$a 0 $DM/$b 0 2 copy_mode $mode"
 		t_wait "$n: ready" '^ready ' 20
-		max=$(< /sys/block/dm-$(dmsetup info -c --noheadings -o minor m)/queue/discard_max_bytes)
-		srcmax=$(< /sys/block/dm-$(dmsetup info -c --noheadings -o minor $a)/queue/discard_max_bytes)
+		max=$(queue m discard_max_bytes)
+		srcmax=$(queue $a discard_max_bytes)
 		t_is $((max > 0)) $((srcmax > 0)) "$n: discard is offered iff the source does"
 		SYS[$a]=
 		mark $a

@@ -250,3 +250,6 @@ in_time()
 # hang/unhang: the target neither answers nor fails
 hang() { dm_suspend tgt --noflush; }
 unhang() { dm_resume tgt; }
+
+# queue DEV ATTR: a limit of a dm device's request queue
+queue() { cat "/sys/block/dm-$(dmsetup info -c --noheadings -o minor "$1")/queue/$2"; }
