@@ -21,15 +21,6 @@ rig_thin
 
 # The rig itself: each means fails with its errno, in its range and direction
 # only.
-rig_is() # MEANS WHAT OP...
-{
-	local want=$2 got
-	bad_table "$1"
-	dm swap "$LEG" "$TABLE"
-	got=$(dio "$DM/$LEG" "${@:3}" | cut -d' ' -f2 | xargs)
-	heal "$LEG"
-	t_is "$got" "$want" "rig: $1: ${*:3}"
-}
 rig_is error-read "EIO ok ok" r:1032:8 r:1040:8 w:1032:8:g1
 rig_is scsi-medium "ENODATA ok ok" r:1032:8 r:1040:8 w:1032:8:g1
 rig_is flakey-write "EIO ok ok ok" w:1032:8:g1 r:1032:8 w:1024:8:g1 f
@@ -38,7 +29,7 @@ rig_is scsi-protect "EREMOTEIO ok ok" w:1032:8:g1 w:1024:8:g1 f
 fill $DM/src 1
 fill $DM/tgt 1
 
-walk read write
+walk stock read write
 
 # After a job that ended: the next one, over healed legs.
 mirror

@@ -103,11 +103,66 @@ rig_thin()
 	dio $DM/thin w:0:8:g1 > /dev/null
 }
 
+# Errors on demand by the block layer itself (7.2, BLK_ERROR_INJECTION): each
+# disk has a file that takes rules of operation, range and status.
+rig_inject()
+{
+	[[ -e $(rules src) ]] || skip_all "this kernel has no BLK_ERROR_INJECTION"
+	# Where flushes go that shall fail; see bad_table. Longer, as they begin
+	# at sector 8 of it.
+	dm create inj "0 $LEN linear ${RAW[tgt]} 0|$LEN 8 linear ${RAW[tgt]} 0" ||
+		bail "no device for flushes: $REPLY"
+}
+
+# rules DEVICE: the file of that dm device
+rules() { echo "/sys/kernel/debug/block/dm-$((0x$(stat -c %T "$DM/$1")))/error_injection"; }
+
+# blk_status ERRNO: by what name the block layer knows what ends as ERRNO
+blk_status()
+{
+	case $1 in
+	EIO)		echo IOERR ;;
+	ENOSPC)		echo NOSPC ;;
+	ETIMEDOUT)	echo TIMEOUT ;;
+	ENOLINK)	echo TRANSPORT ;;
+	EREMOTEIO)	echo TARGET ;;
+	EBADE)		echo RESV_CONFLICT ;;
+	ENODATA)	echo MEDIUM ;;
+	EILSEQ)		echo PROTECTION ;;
+	ENODEV)		echo OFFLINE ;;
+	ETIME)		echo DURATION_LIMIT ;;
+	EINVAL)		echo INVAL ;;
+	EOPNOTSUPP)	echo NOTSUPP ;;
+	ENOMEM)		echo RESOURCE ;;
+	EBUSY)		echo DEV_RESOURCE ;;
+	*)		bail "no block status for '$1'" ;;
+	esac
+}
+
+# inject DEVICE OP START LENGTH ERRNO
+inject()
+{
+	local file
+	file=$(rules "$1")
+	INJECTED+=("$file")
+	echo "add,op=$2,start=$3,nr_sectors=$4,status=$(blk_status "$5")" > "$file" ||
+		bail "no rule for $2 on $1"
+}
+uninject()
+{
+	local file
+	for file in "${INJECTED[@]}"; do
+		echo removeall > "$file"
+	done
+	INJECTED=()
+}
+INJECTED=()
+
 # Without a dmsetup for each; the rest is teardown's.
 rig_down()
 {
 	local d
-	for d in src tgt err flk drop thin pool; do
+	for d in src tgt err flk drop inj thin pool; do
 		[[ ! -b $DM/$d ]] || dm remove $d || diag "$d: $REPLY"
 	done
 }
@@ -118,12 +173,22 @@ with()
 	echo "0 $BAD linear ${RAW[$1]} 0|$BAD $BADLEN $2|$((BAD + BADLEN)) $((LEN - BAD - BADLEN)) linear ${RAW[$1]} $((BAD + BADLEN))"
 }
 
-# bad_table MEANS: sets LEG and TABLE
+# bad_table MEANS: sets LEG, TABLE, and for an injected error DISK, OP and RANGE
 bad_table()
 {
 	local t=${RAW[tgt]} s=${RAW[src]}
-	LEG=tgt
+	LEG=tgt TABLE='' DISK=tgt OP='' RANGE="$BAD $BADLEN"
 	case $1 in
+	inject-read)	LEG=src DISK=src OP=READ ;;
+	inject-write)	OP=WRITE ;;
+	# Zeroes that fail are written as data: that must fail, too.
+	inject-zero)	OP="WRITE_ZEROES WRITE" ;;
+	inject-discard)	OP=DISCARD ;;
+	# A flush is an empty write, of no sector in particular, and a range has to
+	# begin before it; so flushes go to a device of their own, and there to
+	# sector 8 or beyond.
+	inject-flush)	DISK=inj OP=WRITE RANGE="0 0"
+			TABLE="0 $LEN delay $t 0 0 $t 0 0 $DM/inj 8 0" ;;
 	error-read)	LEG=src TABLE=$(with src "delay $DM/err $BAD 0 $s $BAD 0") ;;
 	scsi-medium)	LEG=src TABLE=$(with src "delay $SCSI $BAD 0 $s $BAD 0") ;;
 	flakey-write)	TABLE=$(with tgt "delay $t $BAD 0 $DM/flk $BAD 0 $t $BAD 0") ;;
@@ -137,7 +202,33 @@ bad_table()
 	*)		bail "unknown means '$1'" ;;
 	esac
 }
-heal() { dm swap "$1" "0 $LEN linear ${RAW[$1]} 0" || bail "cannot heal $1: $REPLY"; }
+# break_leg MEANS ERRNO: from here on it fails; ERRNO is the choice of inject-* only
+break_leg()
+{
+	local op
+	bad_table "$1"
+	[[ ! $TABLE ]] || dm swap "$LEG" "$TABLE" || bail "cannot break $LEG ($1): $REPLY"
+	for op in $OP; do
+		# shellcheck disable=SC2086 # start and length
+		inject $DISK $op $RANGE "$2"
+	done
+}
+heal()
+{
+	uninject
+	dm swap "$1" "0 $LEN linear ${RAW[$1]} 0" || bail "cannot heal $1: $REPLY"
+}
+
+# rig_is MEANS[:ERRNO] WANT OP...: the rig itself: what the leg answers when it
+# is broken so
+rig_is()
+{
+	local got
+	break_leg "${1%:*}" "${1#*:}"
+	got=$(dio "$DM/$LEG" "${@:3}" | cut -d' ' -f2 | xargs)
+	heal "$LEG"
+	t_is "$got" "$2" "rig: $1: ${*:3}"
+}
 
 # --- a cell ------------------------------------------------------------------
 
@@ -180,7 +271,7 @@ make_mirror()
 	elif [[ $op == zero ]]; then
 		args+=(zero_detect)
 	fi
-	[[ $errno != ETIMEDOUT ]] || args+=(target_timeout 300)
+	[[ $means != slow-* ]] || args+=(target_timeout 300)
 	if [[ $op == read ]]; then
 		args+=(on_source_error "$policy" on_target_error ignore)
 	else
@@ -295,14 +386,13 @@ check_end()
 # run_cell: the columns are in variables named as in the data file
 run_cell()
 {
-	local LEG TABLE name="$op $policy $errno $phase $how"
+	local LEG TABLE DISK OP RANGE name="$op $policy $errno $phase $how"
 	PROBLEMS=() GOT=''
 	((++GEN))
-	bad_table "$means"
 	if make_mirror; then
 		dm events m
 		EVENTS=$REPLY
-		dm swap "$LEG" "$TABLE" || bail "cannot break $LEG ($means): $REPLY"
+		break_leg "$means" "$errno"
 		set_off
 		check_status
 		check_guest
@@ -312,7 +402,6 @@ run_cell()
 		heal "$LEG"
 		check_end
 	fi
-	heal "$LEG"
 	dm remove m || note "remove: $REPLY"
 	if [[ $then == ended ]]; then
 		even_out
@@ -337,13 +426,14 @@ even_out()
 	done
 }
 
-# walk OP...: all cells of these, and what there is none of is skipped
+# walk stock|injected OP...: all cells of these operations whose error a stock
+# device makes, or the block layer; what there is none of is skipped
 GEN=100
 walk()
 {
-	local only=" $* " op policy class phase how errno means state synced
+	local by=$1 only=" ${*:2} " op policy class phase how errno means state synced
 	local io_status error source_errors target_errors guest dirty orphans
-	local then copied cells=0 none=0
+	local then copied is cells=0 none=0 other=0
 	while IFS=$'\t' read -r op policy class phase how errno means state \
 			synced io_status error source_errors target_errors guest \
 			dirty orphans then copied <&3; do
@@ -355,10 +445,16 @@ walk()
 			((++none))
 			continue
 		fi
+		[[ $means == inject-* ]] && is=injected || is=stock
+		if [[ $is != "$by" ]]; then
+			((++other))
+			continue
+		fi
 		((++cells))
 		run_cell
 	done 3< "$MATRIX"
-	diag "$* : $cells cells, $none that do not exist"
+	diag "${*:2}: $cells $by cells, $other not $by, $none that do not exist"
+	((cells)) || [[ ${QMIRROR_CELL-} ]] || fail "no $by cell of ${*:2}"
 }
 
 # Every combination has a row, one that cannot exist with the reason.

@@ -19,15 +19,6 @@ rig
 rig_scsi
 rig_thin
 
-rig_is() # MEANS WANT OP...
-{
-	local got
-	bad_table "$1"
-	dm swap "$LEG" "$TABLE"
-	got=$(dio "$DM/$LEG" "${@:3}" | cut -d' ' -f2 | xargs)
-	heal "$LEG"
-	t_is "$got" "$2" "rig: $1: ${*:3}"
-}
 # u is WRITE_ZEROES and nothing else
 rig_is scsi-protect "EREMOTEIO ok EREMOTEIO ok" u:1032:8 u:1040:8 d:1032:8 d:1040:8
 rig_is thin-full "EOPNOTSUPP ENOSPC" u:1032:8 z:1032:8
@@ -35,7 +26,7 @@ rig_is flakey-write "EIO ok EOPNOTSUPP" d:1032:8 d:1040:8 u:1032:8
 fill $DM/src 1
 fill $DM/tgt 1
 
-walk zero discard
+walk stock zero discard
 
 # A discard that the target cannot do at all is no error (contract, "Guest
 # rules"): no policy is asked, the chunk is dirty and copied.
