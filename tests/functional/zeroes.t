@@ -108,18 +108,22 @@ t_ok "after a discard: equal where it was dirty or discarded" "$TOOLS/blkcmp" -n
 unmirror
 
 # --- zero_detect: zeroes become WRITE_ZEROES with unmap, space comes back
+# A loop device of its own: one that was asked for zeroes it may not unmap has
+# forgotten on 7.2 that it can write any.
+truncate -s $((16384 * 512)) /tmp/sparse/3
+dm_make file3 "0 16384 linear $(losetup --show -f /tmp/sparse/3) 0"
 dm_swap src "0 16384 zero" && dm_swap src "$(linear_line src)"
 zeros=(); for ((i = 0; i < 16384; i += 2048)); do zeros+=("w:$i:2048:x00"); done
 for detect in "" zero_detect; do
 	dio $DM/src "${zeros[@]}" > /dev/null
 	dio $DM/src w:0:128:g1 w:8192:128:g1 w:12288:8:g1 > /dev/null
-	fill $DM/file1 2
+	fill $DM/file3 2
 	sync
-	dm_make m "0 16384 qmirror $DM/src 0 $DM/file1 0${detect:+ 1 $detect}"
+	dm_make m "0 16384 qmirror $DM/src 0 $DM/file3 0${detect:+ 1 $detect}"
 	t_wait "zeroes ${detect:-unseen}: ready" '^ready ' 20
 	unmirror
-	t_equal "zeroes ${detect:-unseen}: legs equal" $DM/src $DM/file1
-	blocks[${#detect}]=$(stat -c %b /tmp/sparse/1)
+	t_equal "zeroes ${detect:-unseen}: legs equal" $DM/src $DM/file3
+	blocks[${#detect}]=$(stat -c %b /tmp/sparse/3)
 	diag "blocks of the file: ${blocks[${#detect}]}"
 done
 t_between "zero_detect: the file shrank to the data" "${blocks[11]}" 1 2048
