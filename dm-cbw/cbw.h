@@ -432,4 +432,25 @@ static inline unsigned long cbw_next_clear(const struct bc_bitmap *map,
 	return find_next_zero_bit(map->bits, last + 1, first);
 }
 
+/**
+ * cbw_run_end() - the run of clusters of one kind that a range begins with
+ * @map: the bitmap; its bits may change meanwhile
+ * @first: first cluster of the range
+ * @last: last cluster
+ * @set: whether the bit of @first was set
+ *
+ * @first is looked at once: looked at again it might be of the other kind by
+ * now, and the run empty.
+ *
+ * Return: the first cluster of the other kind, or @last + 1.
+ */
+static inline unsigned long cbw_run_end(const struct bc_bitmap *map,
+					unsigned long first, unsigned long last,
+					bool *set)
+{
+	*set = bc_bitmap_test(map, first);
+	return *set ? cbw_next_clear(map, first + 1, last) :
+		      cbw_next_set(map, first + 1, last);
+}
+
 #endif /* DM_CBW_H */

@@ -140,9 +140,8 @@ static int cbw_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 static int map_discard(struct cbw_snap *snap, struct bio *bio, sector_t sector,
 		       unsigned long first, unsigned long last)
 {
-	bool pass = bc_bitmap_test(&snap->pass, first);
-	unsigned long next = pass ? cbw_next_clear(&snap->pass, first, last) :
-				    cbw_next_set(&snap->pass, first, last);
+	bool pass;
+	unsigned long next = cbw_run_end(&snap->pass, first, last, &pass);
 
 	if (next <= last)
 		dm_accept_partial_bio(bio, cbw_cluster_start(snap, next) - sector);

@@ -53,6 +53,7 @@ static int cbw_view_map(struct dm_target *ti, struct bio *bio)
 	sector_t sector = bio->bi_iter.bi_sector;
 	enum cbw_side side;
 	struct cbw_read *rd;
+	bool saved;
 
 	/* Pairs with the release in cbw_arm(): its bitmaps, not older ones. */
 	if (bio_op(bio) != REQ_OP_READ || !gen ||
@@ -64,9 +65,8 @@ static int cbw_view_map(struct dm_target *ti, struct bio *bio)
 	if (cbw_next_set(&snap->gone, first, last) <= last)
 		return DM_MAPIO_KILL;
 
-	side = bc_bitmap_test(&snap->pass, first) ? CBW_STORE : CBW_SOURCE;
-	next = side == CBW_STORE ? cbw_next_clear(&snap->pass, first, last) :
-				   cbw_next_set(&snap->pass, first, last);
+	next = cbw_run_end(&snap->pass, first, last, &saved);
+	side = saved ? CBW_STORE : CBW_SOURCE;
 	if (next <= last)
 		dm_accept_partial_bio(bio, cbw_cluster_start(snap, next) - sector);
 
@@ -131,7 +131,8 @@ static void read_again(struct cbw_view *v, struct cbw_read *rd)
 
 	atomic_set(&rd->pending, 1);
 	while ((first = cbw_next_set(&snap->pass, next, last)) <= last) {
-		next = cbw_next_clear(&snap->pass, first, last);
+		/* Disarmed meanwhile it may be clear again: it was set. */
+		next = cbw_next_clear(&snap->pass, first + 1, last);
 		read_part(v, rd, max(rd->sector, cbw_cluster_start(snap, first)),
 			  min(end, cbw_cluster_start(snap, next)));
 	}
