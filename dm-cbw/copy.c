@@ -332,6 +332,23 @@ static bool __all_pass(struct cbw_snap *snap, struct cbw_io *io)
 	return cbw_next_clear(&snap->pass, io->first, io->last) > io->last;
 }
 
+/*
+ * Nobody needs to wait for the end of a copy any more whose clusters all pass,
+ * and who waits for one of them may have to wait for another one now.
+ */
+static void __leave_copy(struct cbw_snap *snap, struct cbw_copy *copy)
+{
+	struct cbw_io *io = copy->owner;
+
+	list_splice_tail_init(&copy->waiters, &snap->ready);
+	if (!io || cbw_next_clear(&snap->pass, copy->range.start,
+				  copy->range.last) <= copy->range.last)
+		return;
+	copy->owner = NULL;
+	if (!--io->copies)
+		__add_ready(snap, io);
+}
+
 /**
  * cbw_look_again() - clusters were released: who waited for them goes on
  * @snap: the snapshot
@@ -340,9 +357,12 @@ static bool __all_pass(struct cbw_snap *snap, struct cbw_io *io)
  */
 void cbw_look_again(struct cbw_snap *snap)
 {
+	struct cbw_copy *copy;
 	struct cbw_io *io;
 
 	spin_lock_irq(&snap->lock);
+	list_for_each_entry(copy, &snap->busy, list)
+		__leave_copy(snap, copy);
 	list_for_each_entry(io, &snap->slow, slow)
 		if (!io->status && __all_pass(snap, io))
 			__detach(snap, io);
@@ -554,6 +574,20 @@ static void __kick_timeout(struct cbw_snap *snap)
 				   msecs_to_jiffies(clamp(ms / 8, 1U, 1000U)));
 }
 
+/* Its time is over, unless it was about to go on anyway. */
+static void __time_out(struct cbw_snap *snap, struct cbw_io *io)
+{
+	bool done = __all_pass(snap, io) || io->status;
+
+	__detach(snap, io);
+	/* The first of its copies that failed is the cause, if any did. */
+	if (done)
+		return;
+	io->status = BLK_STS_TIMEOUT;
+	io->op = CBW_TIMEOUT;
+	io->sector = cbw_cluster_start(snap, io->first);
+}
+
 /* cbw_timeout: the clock covers all the waiting of a write (C-41). */
 void cbw_timeout_work(struct work_struct *work)
 {
@@ -564,16 +598,9 @@ void cbw_timeout_work(struct work_struct *work)
 
 	spin_lock_irq(&snap->lock);
 	limit = msecs_to_jiffies(snap->args.cbw_timeout);
-	list_for_each_entry(io, &snap->slow, slow) {
-		if (!limit || io->status ||
-		    time_before(jiffies, io->started + limit) ||
-		    __all_pass(snap, io))
-			continue;
-		__detach(snap, io);
-		io->status = BLK_STS_TIMEOUT;
-		io->op = CBW_TIMEOUT;
-		io->sector = cbw_cluster_start(snap, io->first);
-	}
+	list_for_each_entry(io, &snap->slow, slow)
+		if (limit && !time_before(jiffies, io->started + limit))
+			__time_out(snap, io);
 	__kick_timeout(snap);
 	spin_unlock_irq(&snap->lock);
 	queue_work(snap->io_wq, &snap->io_work);
