@@ -151,7 +151,7 @@ struct cbw_view;
  * @started: jiffies, for cbw_timeout: the clock covers all the waiting (C-41)
  * @copies: its own copies in flight
  * @op: what failed, of its own copies
- * @status: the first of these failures; BLK_STS_DM_REQUEUE: goes back to dm
+ * @status: the first of these failures
  * @sector: where that was
  */
 struct cbw_io {
@@ -374,8 +374,8 @@ void cbw_learn_name(struct cbw_snap *snap);
 /* copy.c */
 int cbw_copies_init(struct cbw_snap *snap);
 void cbw_copies_exit(struct cbw_snap *snap);
-int cbw_map_slow(struct cbw_snap *snap, struct bio *bio, unsigned long first,
-		 unsigned long last);
+int cbw_map_slow(struct cbw_snap *snap, struct dm_target *ti, struct bio *bio,
+		 unsigned long first, unsigned long last);
 void cbw_hand_back(struct cbw_snap *snap);
 void cbw_look_again(struct cbw_snap *snap);
 void __cbw_let_go(struct cbw_snap *snap);

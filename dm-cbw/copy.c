@@ -35,7 +35,7 @@
 
 #include "cbw.h"
 
-enum verdict { PASS, WAIT, FAIL, REQUEUE };
+enum verdict { PASS, WAIT, FAIL };
 
 static struct bio *bio_of(struct cbw_io *io)
 {
@@ -387,19 +387,30 @@ void __cbw_let_go(struct cbw_snap *snap)
 /**
  * cbw_hand_back() - suspended without flush: give what waits back to dm
  * @snap: the snapshot
+ *
+ * All of it has gone when this returns: dm takes it only while it is being
+ * suspended, and that a signal may end at any time.
  */
 void cbw_hand_back(struct cbw_snap *snap)
 {
-	struct cbw_io *io;
+	struct cbw_io *io, *next;
+	LIST_HEAD(back);
 
 	spin_lock_irq(&snap->lock);
 	WRITE_ONCE(snap->hand_back, true);
 	list_for_each_entry(io, &snap->slow, slow) {
 		__detach(snap, io);
-		io->status = BLK_STS_DM_REQUEUE;
+		list_del(&io->wait);
 	}
+	list_splice_init(&snap->slow, &back);
 	spin_unlock_irq(&snap->lock);
-	queue_work(snap->io_wq, &snap->io_work);
+
+	list_for_each_entry_safe(io, next, &back, slow) {
+		struct bio *bio = bio_of(io);
+
+		bio->bi_status = BLK_STS_DM_REQUEUE;
+		bio_endio(bio);
+	}
 }
 
 /*
@@ -455,8 +466,6 @@ static enum verdict __fail(struct cbw_snap *snap, struct cbw_io *io)
 {
 	bool first;
 
-	if (io->status == BLK_STS_DM_REQUEUE)
-		return REQUEUE;
 	if (snap->state != CBW_ARMED)
 		return PASS;
 	first = __cbw_note_error(snap, blk_status_to_errno(io->status), io->op,
@@ -496,7 +505,6 @@ static void end_io_wait(struct bio *bio, enum verdict v, blk_status_t status)
 		dm_submit_bio_remap(bio, NULL);
 		break;
 	case FAIL:
-	case REQUEUE:
 		bio->bi_status = status;
 		bio_endio(bio);
 		break;
@@ -609,14 +617,15 @@ void cbw_timeout_work(struct work_struct *work)
 /**
  * cbw_map_slow() - a write to clusters that are not all saved
  * @snap: the snapshot
+ * @ti: the filter's line
  * @bio: dm's clone, remapped to the source
  * @first: first cluster
  * @last: last cluster
  *
  * Return: what map returns.
  */
-int cbw_map_slow(struct cbw_snap *snap, struct bio *bio, unsigned long first,
-		 unsigned long last)
+int cbw_map_slow(struct cbw_snap *snap, struct dm_target *ti, struct bio *bio,
+		 unsigned long first, unsigned long last)
 {
 	struct cbw_io *io = dm_per_bio_data(bio, sizeof(*io));
 	unsigned long flags;
@@ -639,18 +648,21 @@ int cbw_map_slow(struct cbw_snap *snap, struct bio *bio, unsigned long first,
 	io->status = BLK_STS_OK;
 
 	spin_lock_irqsave(&snap->lock, flags);
-	if (unlikely(snap->hand_back)) {
-		v = REQUEUE;
-	} else {
-		v = __look(snap, io, true, &start);
-		if (v == WAIT) {
-			list_add_tail(&io->slow, &snap->slow);
-			__kick_timeout(snap);
-		}
+	/*
+	 * A suspend that was interrupted lets I/O flow before presuspend_undo:
+	 * then dm would take nothing back.
+	 */
+	if (unlikely(snap->hand_back) && dm_noflush_suspending(ti)) {
+		spin_unlock_irqrestore(&snap->lock, flags);
+		return DM_MAPIO_REQUEUE;
+	}
+	v = __look(snap, io, true, &start);
+	if (v == WAIT) {
+		list_add_tail(&io->slow, &snap->slow);
+		__kick_timeout(snap);
 	}
 	spin_unlock_irqrestore(&snap->lock, flags);
 
 	submit_reads(&start);
-	return v == PASS ? DM_MAPIO_REMAPPED :
-	       v == WAIT ? DM_MAPIO_SUBMITTED : DM_MAPIO_REQUEUE;
+	return v == PASS ? DM_MAPIO_REMAPPED : DM_MAPIO_SUBMITTED;
 }

@@ -182,7 +182,7 @@ static int cbw_map(struct dm_target *ti, struct bio *bio)
 
 	if (bio_op(bio) == REQ_OP_DISCARD)
 		return map_discard(snap, bio, sector, first, last);
-	return cbw_map_slow(snap, bio, first, last);
+	return cbw_map_slow(snap, ti, bio, first, last);
 }
 
 /*
