@@ -443,16 +443,35 @@ void cbw_snap_adopt(struct cbw_target *t)
 	mod_delayed_work(cbw_wq, &snap->timeout_work, 0);
 }
 
-/* Copies in flight live on without a table; readers are told. */
-static enum cbw_state end_table(struct cbw_snap *snap, bool *reading)
+/*
+ * Readers are told, first of all: the guest's writes may bypass us already.
+ * Returns whether the snapshot has lost its table.
+ */
+static bool end_arming_of(struct cbw_target *t, enum cbw_state *state)
 {
-	enum cbw_state state;
+	struct cbw_snap *snap = t->snap;
+	bool ended;
+
+	mutex_lock(&snap->live_lock);
+	/* One that never was live has nobody else. */
+	ended = snap->live == t || !snap->started;
+	mutex_unlock(&snap->live_lock);
+
+	spin_lock_irq(&snap->lock);
+	*state = snap->state;
+	if (ended)
+		__cbw_end_arming(snap, CBW_IDLE);
+	spin_unlock_irq(&snap->lock);
+	return ended;
+}
+
+/* Copies in flight live on without a table. */
+static void end_table(struct cbw_snap *snap, bool *reading)
+{
 	struct cbw_copy *copy;
 
 	spin_lock_irq(&snap->lock);
-	state = snap->state;
 	WRITE_ONCE(snap->gone_table, true);
-	__cbw_end_arming(snap, CBW_IDLE);
 	if (snap->nr_busy) {
 		snap->orphan_ref = true;
 		kref_get(&snap->ref);
@@ -462,7 +481,6 @@ static enum cbw_state end_table(struct cbw_snap *snap, bool *reading)
 	list_for_each_entry(copy, &snap->busy, list)
 		*reading |= copy->reading;
 	spin_unlock_irq(&snap->lock);
-	return state;
 }
 
 static void tell_views(struct cbw_snap *snap)
@@ -488,16 +506,14 @@ void cbw_snap_detach(struct cbw_target *t)
 	enum cbw_state state;
 	bool ended, reading;
 
+	/* The registry may be busy for as long as a constructor takes. */
+	ended = end_arming_of(t, &state);
 	mutex_lock(&bc_claims_lock);
-	mutex_lock(&snap->live_lock);
-	/* One that never was live has nobody else. */
-	ended = snap->live == t || !snap->started;
-	if (ended)
-		snap->live = NULL;
-	mutex_unlock(&snap->live_lock);
-
 	if (ended) {
-		state = end_table(snap, &reading);
+		mutex_lock(&snap->live_lock);
+		snap->live = NULL;
+		mutex_unlock(&snap->live_lock);
+		end_table(snap, &reading);
 		/* Orphans on the store are no reason to hold the source. */
 		if (!reading)
 			bc_leg_close(&snap->leg[CBW_SOURCE]);
