@@ -103,6 +103,7 @@ log_mark
 t_ok "a mirror's line over an armed snapshot is refused" bash -c "! '$TOOLS/dmq' load f '0 2048 qmirror $DM/src 8 $DM/store 16' 2>/dev/null"
 t_like "$(log_new)" 'is not over' "with the reason"
 t_ok "another cluster size is" bash -c "! '$TOOLS/dmq' load f '0 2048 cbw $DM/src 8 $DM/store 16 2 cluster_size 16' 2>/dev/null"
+t_ok "another length is" bash -c "! '$TOOLS/dmq' load f '0 1024 cbw $DM/src 8 $DM/store 16 2 cluster_size 8' 2>/dev/null"
 t_is "$(field state)" armed "nothing changed"
 t_msg "idle" ok disarm
 t_ok "then another cluster size loads" dm_swap f "0 2048 cbw $DM/src 8 $DM/store 16 2 cluster_size 16"
