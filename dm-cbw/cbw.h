@@ -249,7 +249,7 @@ struct cbw_snap {
 	struct cbw_args args;		/* in force */
 
 	struct mutex verb_lock;
-	bool quiet;			/* under verb_lock */
+	bool quiet;			/* under verb_lock, read anywhere */
 	struct mutex live_lock;
 	struct cbw_target *live;	/* under live_lock */
 	struct list_head views;		/* under live_lock */
@@ -363,6 +363,7 @@ int cbw_snap_get(struct cbw_target *t);
 void cbw_snap_adopt(struct cbw_target *t);
 void cbw_snap_detach(struct cbw_target *t);
 int cbw_snap_find(struct cbw_view *v);
+bool cbw_bypassed(struct cbw_snap *snap);
 void cbw_view_bind(struct cbw_view *v);
 void cbw_view_detach(struct cbw_view *v);
 void cbw_put_orphans(struct cbw_snap *snap);

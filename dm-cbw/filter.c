@@ -214,7 +214,7 @@ static void cbw_postsuspend(struct dm_target *ti)
 	struct cbw_target *t = ti->private;
 
 	mutex_lock(&t->snap->verb_lock);
-	t->snap->quiet = true;
+	WRITE_ONCE(t->snap->quiet, true);
 	mutex_unlock(&t->snap->verb_lock);
 }
 

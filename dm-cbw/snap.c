@@ -438,7 +438,7 @@ void cbw_snap_adopt(struct cbw_target *t)
 	/* A new snapshot: nothing that could refuse it. */
 	if (first && !t->args.idle)
 		cbw_arm(snap);
-	snap->quiet = false;
+	WRITE_ONCE(snap->quiet, false);
 	mutex_unlock(&snap->verb_lock);
 	mod_delayed_work(cbw_wq, &snap->timeout_work, 0);
 }
@@ -527,6 +527,26 @@ void cbw_snap_detach(struct cbw_target *t)
 		tell_views(snap);
 	}
 	kref_put(&snap->ref, release_sync);
+}
+
+/**
+ * cbw_bypassed() - may the guest write without the filter's knowing?
+ * @snap: the snapshot
+ *
+ * So it is when another table was resumed in place of ours, which is not told
+ * before its destructor runs.  dm says suspended until after the first I/O of
+ * the new table may have begun: what is left of the gap is the thawing of a file
+ * system.  May sleep.
+ */
+bool cbw_bypassed(struct cbw_snap *snap)
+{
+	bool bypassed;
+
+	mutex_lock(&snap->live_lock);
+	bypassed = READ_ONCE(snap->quiet) &&
+		   !(snap->live && dm_suspended(snap->live->ti));
+	mutex_unlock(&snap->live_lock);
+	return bypassed;
 }
 
 /**

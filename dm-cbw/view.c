@@ -8,6 +8,11 @@
  * guest never waits for one.  The reader's buffer may hold newer data for a
  * moment, as with any read that fails and is repeated.
  *
+ * When another table has taken the filter's place the guest's writes bypass us
+ * before our destructor can say so.  The device was suspended for that, so a
+ * read of the source that ends while it is, or seems to be, is looked at by a
+ * worker, which may ask dm.
+ *
  * A read whose snapshot ended or broke, or whose clusters were released, while
  * it was in flight fails, wherever it read from: the store may be somebody
  * else's by then.
@@ -130,6 +135,8 @@ static void read_again(struct cbw_view *v, struct cbw_read *rd)
 	unsigned long next = cbw_cluster(snap, rd->sector), first;
 
 	atomic_set(&rd->pending, 1);
+	if (cbw_bypassed(snap))
+		rd->status = BLK_STS_IOERR;
 	while ((first = cbw_next_set(&snap->pass, next, last)) <= last) {
 		/* Disarmed meanwhile it may be clear again: it was set. */
 		next = cbw_next_clear(&snap->pass, first + 1, last);
@@ -182,12 +189,12 @@ static int cbw_view_end_io(struct dm_target *ti, struct bio *bio,
 		return DM_ENDIO_DONE;
 
 	saved = cbw_next_set(&v->snap->pass, first, last);
-	if (likely(saved > last))
+	/* Quiet: the filter may have another table by now, see cbw_bypassed(). */
+	if (likely(saved > last && !READ_ONCE(v->snap->quiet)))
 		return DM_ENDIO_DONE;
 
 	/* An error of the source counts for what is only there. */
-	rd->status = saved > first ||
-		     cbw_next_clear(&v->snap->pass, first, last) <= last ?
+	rd->status = cbw_next_clear(&v->snap->pass, first, last) <= last ?
 		     *error : BLK_STS_OK;
 	rd->from_source = false;
 	llist_add(&rd->node, &v->again);
@@ -224,6 +231,20 @@ static int make_view(struct cbw_view *v)
 	return v->again_wq ? 0 : -ENOMEM;
 }
 
+static int check_self(struct cbw_view *v)
+{
+	struct gendisk *self = dm_disk(dm_table_get_md(v->ti->table));
+	int side;
+
+	for (side = 0; side < CBW_NR_SIDES; side++)
+		if (bc_stands_on(v->dev[side]->bdev->bd_disk, self))
+			return cbw_ctr_error(v->ti, side == CBW_SOURCE ?
+				"Source is or stands on the device itself" :
+				"Store is or stands on the device itself",
+				v->dev[side]->name, -EINVAL);
+	return 0;
+}
+
 /*
  * <source> <source offset> <store> <store offset>
  */
@@ -248,6 +269,8 @@ static int cbw_view_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 	init_llist_head(&v->again);
 
 	r = cbw_get_legs(ti, argv, v->dev, v->start, false);
+	if (!r)
+		r = check_self(v);
 	if (!r)
 		r = cbw_snap_find(v);
 	if (!r) {

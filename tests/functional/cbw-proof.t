@@ -18,6 +18,8 @@ plan_later
 snap_legs $((16 * 2048 + 1))
 REF=$(raw_disk nullref "$LEN") || bail "no null_blk"
 HALF=$((8 * 2048))
+need_modules dm-delay
+dm_make bad "0 $LEN error"
 
 # The copy that the view is compared with, made while nothing moves.
 arm_and_copy()
@@ -74,7 +76,8 @@ for how in break disarm table; do
 	t_ok "$how: readers are under way" until_true 20 grep -q seed /tmp/viewcmp.out
 	sleep 1
 	case $how in
-	break)	dm_swap store "0 $LEN error" --noflush ;;
+	break)	# its reads are good: none fails before the snapshot breaks
+		dm_swap store "0 $LEN delay ${RAW[store]} 0 0 $DM/bad 0 0" --noflush ;;
 	disarm)	msg disarm ;;
 	table)	dm_swap f "0 $LEN linear $DM/src 0" ;;
 	esac

@@ -96,6 +96,7 @@ refused "a view of another length" 'another source, offset or length' "0 1024 cb
 refused "a view of another source" 'another source, offset or length' "0 2048 cbw-snapshot $DM/other 8 $DM/store 16"
 t_ok "other sectors of the store are free" dm_make y "0 1024 cbw $DM/other 5120 $DM/store 4096"
 dm_remove y
+t_ok "a view that stands on itself is refused" bash -c "! '$TOOLS/dmq' load f '0 2048 cbw-snapshot $DM/f 0 $DM/store 16' 2>/dev/null"
 
 # --- lines over each other ----------------------------------------------------------------
 
