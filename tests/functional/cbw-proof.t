@@ -28,15 +28,15 @@ arm_and_copy()
 		dd if="${RAW[src]}" of="$REF" bs=1M iflag=direct oflag=direct \
 			count=$((LEN * 512)) iflag=count_bytes status=none && dm_resume f
 }
-# writers SECONDS: a verifying one, one with a model, and two that overlap; they
-# leave no cluster alone
+# writers SECONDS [LEAVE]: a verifying one, one with a model, and two that overlap; they
+# leave no cluster alone, but for those of the last LEAVE sectors
 writers()
 {
 	fio --name=v --filename=$DM/f --direct=1 --ioengine=libaio --iodepth=16 --rw=randwrite \
 		--bsrange=512-64k --size=$((HALF * 256)) --verify=crc32c --verify_fatal=1 --do_verify=1 \
 		--randseed="$SEED" --loops=2 > /tmp/fio.out 2>&1 & FIO=$!
 	"$TOOLS/mixer" -t 2 -d "$1" -s $((HALF / 2)) -n $((HALF / 2)) -m 600 -r "$SEED" $DM/f > /tmp/mixer.out 2>&1 & MIXER=$!
-	"$TOOLS/overlap" -t 3 -d "$1" -s $HALF -n $((LEN - HALF)) -m 300 -r "$SEED" $DM/f > /tmp/overlap.out 2>&1 & OVERLAP=$!
+	"$TOOLS/overlap" -t 3 -d "$1" -s $HALF -n $((LEN - HALF - ${2:-0})) -m 300 -r "$SEED" $DM/f > /tmp/overlap.out 2>&1 & OVERLAP=$!
 }
 t_writers() # DESC
 {
@@ -71,13 +71,14 @@ for how in break disarm table; do
 	filter idle on_cbw_error break-snapshot
 	view
 	t_ok "$how: armed" arm_and_copy
-	writers 4
+	writers 4 2048
 	"$TOOLS/viewcmp" -e -t 3 -d 4 -r "$SEED" "$REF" $DM/v > /tmp/viewcmp.out 2>&1 & V=$!
 	t_ok "$how: readers are under way" until_true 20 grep -q seed /tmp/viewcmp.out
 	sleep 1
 	case $how in
 	break)	# its reads are good: none fails before the snapshot breaks
-		dm_swap store "0 $LEN delay ${RAW[store]} 0 0 $DM/bad 0 0" --noflush ;;
+		dm_swap store "0 $LEN delay ${RAW[store]} 0 0 $DM/bad 0 0" --noflush
+		dio $DM/f w:$((LEN - 8)):8:g4 > /dev/null ;;
 	disarm)	msg disarm ;;
 	table)	dm_swap f "0 $LEN linear $DM/src 0" ;;
 	esac
