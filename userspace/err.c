@@ -38,6 +38,10 @@ const char *errno_name(int eno)
 /* The classes are QAPI's of 2012; what no class was made for is GenericError. */
 const char *err_class(const struct err *e)
 {
+	if (e->class == EC_OPEN_FILE)
+		return "OpenFileFailed";
+	if (e->class == EC_FORMAT)
+		return "InvalidBlockFormat";
 	switch (e->xit) {
 	case XIT_NODEV:
 		return "DeviceNotFound";
@@ -75,6 +79,17 @@ enum xit err_set(enum xit xit, enum stage stage, int eno, const char *device,
 void err_file(const char *file)
 {
 	snprintf(the_err.file, sizeof(the_err.file), "%s", file);
+}
+
+/* The error is about a STORE: its class, which DEV it is for, and its path. */
+enum xit err_store(enum eclass class, const char *device, const char *file)
+{
+	the_err.class = class;
+	if (class != EC_OF_STATUS)
+		the_err.xit = XIT_FAIL;
+	snprintf(the_err.device, sizeof(the_err.device), "%s", device);
+	err_file(file);
+	return the_err.xit;
 }
 
 void err_clear(void)

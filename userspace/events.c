@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * events: what changed, as QEMU would say it. A dm event carries no data, so
- * each one makes us read every mirror and compare with what was there before:
- * a reader that is late sees fewer steps, but never a wrong end.
+ * each one makes us read every mirror and snapshot and compare with what was
+ * there before: a reader that is late sees fewer steps, but never a wrong end.
  */
 #include <errno.h>
 #include <json-c/json.h>
@@ -13,6 +13,11 @@
 #include <unistd.h>
 
 #include "qmirrorctl.h"
+
+struct snap_seen {
+	struct snapshot s;
+	bool now;		/* there in this round */
+};
 
 struct seen {
 	struct mirror m;
@@ -53,13 +58,13 @@ static void emit(const char *event, const char *dev, struct json_object *data,
 	json_line(o);
 }
 
-static void emit_status(const struct mirror *m, const char *status)
+static void emit_status(const char *name, const char *status)
 {
 	struct json_object *d = json_object_new_object();
 
-	json_object_object_add(d, "id", json_object_new_string(m->dev.name));
+	json_object_object_add(d, "id", json_object_new_string(name));
 	json_object_object_add(d, "status", json_object_new_string(status));
-	emit("JOB_STATUS_CHANGE", m->dev.name, d, status);
+	emit("JOB_STATUS_CHANGE", name, d, status);
 }
 
 /* READY, COMPLETED, CANCELLED: the job's figures, and an error if there is one */
@@ -142,7 +147,7 @@ static void compare(struct seen *s, const struct mirror *now, bool fresh)
 	    (fresh || strcmp(was.error, now->st.error) != 0))
 		emit_error(now);
 	if (fresh || was.state != now->st.state)
-		emit_status(now, mstate_name(now->st.state));
+		emit_status(now->dev.name, mstate_name(now->st.state));
 	if (is_ready(&now->st) && (fresh || !is_ready(&was)))
 		emit_job("BLOCK_JOB_READY", now, NULL);
 	if (now->st.state == MS_CONCLUDED)
@@ -155,12 +160,47 @@ static void gone(struct seen *s)
 {
 	/* what is pending goes by being completed or cancelled: no error */
 	say_end(s);
-	emit_status(&s->m, "null");
+	emit_status(s->m.dev.name, "null");
+}
+
+/* ---- snapshots: no jobs to QEMU, so what they do goes by the nearest name ---- */
+
+/* "write:ENOSPC:2048": report, the guest was told; stop, the snapshot is over */
+static void emit_snap_error(const struct snapshot *s)
+{
+	struct json_object *d = json_object_new_object();
+	bool reading = strncmp(s->st.error, "read", 4) == 0;
+
+	json_object_object_add(d, "device",
+			       json_object_new_string(s->dev.name));
+	json_object_object_add(d, "operation", json_object_new_string(
+			       reading ? "read" : "write"));
+	json_object_object_add(d, "action", json_object_new_string(
+			       s->st.state == SS_BROKEN ? "stop" : "report"));
+	json_object_object_add(d, "leg", json_object_new_string(
+			       reading ? "source" : "store"));
+	json_object_object_add(d, "error", json_object_new_string(s->st.error));
+	emit("BLOCK_JOB_ERROR", s->dev.name, d, s->st.error);
+}
+
+static void compare_snap(struct snap_seen *seen, const struct snapshot *now,
+			 bool fresh)
+{
+	struct cbw_status was = seen->s.st;
+
+	seen->s = *now;
+	if (strcmp(now->st.error, "-") != 0 &&
+	    (fresh || strcmp(was.error, now->st.error) != 0))
+		emit_snap_error(now);
+	if (fresh || was.state != now->st.state)
+		emit_status(now->dev.name, sstate_name(now->st.state));
 }
 
 struct watch {
 	struct seen *s;
 	size_t n;
+	struct snap_seen *snap;
+	size_t snap_n;
 	int argc;
 	char **names;
 };
@@ -206,12 +246,69 @@ static void round_of(struct watch *w, const struct mirror *m, size_t n)
 		}
 }
 
+static struct snap_seen *snap_of(struct watch *w, const char *name)
+{
+	size_t k;
+
+	for (k = 0; k < w->snap_n; k++)
+		if (strcmp(w->snap[k].s.dev.name, name) == 0)
+			return &w->snap[k];
+	return NULL;
+}
+
+static void round_of_snaps(struct watch *w, const struct snapshot *s, size_t n)
+{
+	size_t i, k;
+
+	for (k = 0; k < w->snap_n; k++)
+		w->snap[k].now = false;
+	for (i = 0; i < n; i++) {
+		struct snap_seen *seen = snap_of(w, s[i].dev.name);
+		bool fresh = !seen;
+
+		if (!wanted(w, s[i].dev.name))
+			continue;
+		if (fresh) {
+			w->snap = reallocarray(w->snap, w->snap_n + 1,
+					       sizeof(*w->snap));
+			if (!w->snap)
+				abort();
+			seen = &w->snap[w->snap_n++];
+			memset(seen, 0, sizeof(*seen));
+		}
+		seen->now = true;
+		compare_snap(seen, &s[i], fresh);
+	}
+	for (k = 0; k < w->snap_n; k++)
+		if (!w->snap[k].now) {
+			emit_status(w->snap[k].s.dev.name, "null");
+			w->snap[k--] = w->snap[--w->snap_n];
+		}
+}
+
+static int look(struct watch *w)
+{
+	struct snapshot *s;
+	struct mirror *m;
+	size_t n;
+	int r = mirror_list(&m, &n);
+
+	if (r)
+		return r;
+	round_of(w, m, n);
+	free(m);
+	r = snapshot_list(&s, &n);
+	if (r)
+		return r;
+	round_of_snaps(w, s, n);
+	free(s);
+	return 0;
+}
+
 static enum xit loop(struct watch *w)
 {
 	int64_t until = deadline_ms(opt.timeout_ms);
 	int fd = dmpoll_open(), r = fd;
-	struct mirror *m;
-	size_t n;
 
 	while (r >= 0) {
 		struct pollfd p = { .fd = fd, .events = POLLIN };
@@ -219,13 +316,11 @@ static enum xit loop(struct watch *w)
 
 		r = dmpoll_arm(fd);
 		if (!r)
-			r = mirror_list(&m, &n);
+			r = look(w);
 		if (r)
 			break;
-		round_of(w, m, n);
-		free(m);
 		/* the named ones are all gone: nothing more can happen */
-		if (w->argc && !w->n)
+		if (w->argc && !w->n && !w->snap_n)
 			break;
 		if (ferror(stdout))
 			break;
@@ -241,24 +336,40 @@ static enum xit loop(struct watch *w)
 			       strerror(-r)) : XIT_OK;
 }
 
+/* The name events go by, of a mirror or a snapshot. */
+static enum xit name_of(const char *word, char **name)
+{
+	struct snapshot s;
+	struct mirror m;
+	struct blk b;
+	enum xit x = blk_find(word, "NAME", &b);
+
+	if (x == XIT_OK && b.is_dm && snapshot_read(b.dm.name, &s) == 0) {
+		*name = xstrdup(s.dev.name);
+		return XIT_OK;
+	}
+	if (x == XIT_OK)
+		x = mirror_find(word, &m);
+	*name = xstrdup(x == XIT_OK ? m.dev.name : word);
+	return x;
+}
+
 enum xit cmd_events(int argc, char **argv)
 {
 	struct watch w = { .argc = argc };
 	enum xit x = XIT_OK;
-	struct mirror m;
 	int i;
 
 	opt.watch = true;	/* an error is one line of JSON too */
 	w.names = xcalloc((size_t)argc, sizeof(*w.names));
-	for (i = 0; i < argc && x == XIT_OK; i++) {
-		x = mirror_find(argv[i], &m);
-		w.names[i] = xstrdup(x == XIT_OK ? m.dev.name : argv[i]);
-	}
+	for (i = 0; i < argc && x == XIT_OK; i++)
+		x = name_of(argv[i], &w.names[i]);
 	if (x == XIT_OK)
 		x = loop(&w);
 	for (i = 0; i < argc; i++)
 		free(w.names[i]);
 	free(w.names);
 	free(w.s);
+	free(w.snap);
 	return x;
 }

@@ -16,12 +16,11 @@
  * goes back: CLEAR on *every* device first, since RESUME would swap a loaded
  * table in, then RESUME. If one has been swapped, the rest follows.
  *
- * All raw device-mapper ioctls of the tool are in this file.
+ * All raw device-mapper ioctls of the tool are in this file and in window.c,
+ * which has what only snapshots do.
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/dm-ioctl.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -30,7 +29,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "qmirrorctl.h"
+#include "group.h"
 
 #define CONTROL		"/dev/mapper/control"
 #define STATUS_BYTES	(64 * 1024)
@@ -41,30 +40,9 @@
 #define FINAL_MS	7000
 #define STACK_BYTES	(64 * 1024)
 
-struct gmember {
-	const struct jmember *jm;
-	struct dm_ioctl *load;		/* the old table, ready to be loaded */
-	size_t load_size;
-	/* as last probed */
-	bool there, swapped, suspended, inactive;
-	bool src_there, src_live, src_suspended, src_inactive;
-	bool top_there, top_swapped, top_suspended, top_inactive;
-};
-
-struct group {
-	int fd;
-	enum jverb verb;
-	const struct op *op;
-	size_t nops;
-	struct gmember *m;
-	size_t n;
-	struct dm_ioctl *io;		/* STATUS_BYTES, for everything */
-	int64_t final_until;
-};
-
 /* ---- one ioctl ---- */
 
-static void header(struct dm_ioctl *io, size_t size, const char *name,
+void header(struct dm_ioctl *io, size_t size, const char *name,
 		   uint32_t flags)
 {
 	memset(io, 0, sizeof(*io));
@@ -76,21 +54,30 @@ static void header(struct dm_ioctl *io, size_t size, const char *name,
 	memcpy(io->name, name, strlen(name));
 }
 
-static int dmctl(struct group *g, unsigned long cmd, const char *name,
+int dmctl(struct group *g, unsigned long cmd, const char *name,
 		 uint32_t flags)
 {
 	header(g->io, LINE_BYTES, name, flags);
 	return ioctl(g->fd, cmd, g->io) ? -errno : 0;
 }
 
-static int g_suspend(struct group *g, const char *name, bool noflush)
+/*
+ * Without lockfs when the bytes under the file system stay the same, or when
+ * nobody wants it frozen.
+ */
+uint32_t suspend_flags(enum op_kind kind)
 {
-	/* no lockfs: the bytes under the file system stay the same */
-	return dmctl(g, DM_DEV_SUSPEND, name, DM_SUSPEND_FLAG |
-		     DM_SKIP_LOCKFS_FLAG | (noflush ? DM_NOFLUSH_FLAG : 0));
+	return DM_SUSPEND_FLAG |
+	       (kind == OP_SUSPEND_FREEZE ? 0 : DM_SKIP_LOCKFS_FLAG) |
+	       (kind == OP_SUSPEND_NOFLUSH ? DM_NOFLUSH_FLAG : 0);
 }
 
-static int g_resume(struct group *g, const char *name)
+static int g_suspend(struct group *g, const char *name, enum op_kind kind)
+{
+	return dmctl(g, DM_DEV_SUSPEND, name, suspend_flags(kind));
+}
+
+int g_resume(struct group *g, const char *name)
 {
 	return dmctl(g, DM_DEV_SUSPEND, name, DM_SKIP_LOCKFS_FLAG);
 }
@@ -101,7 +88,7 @@ static int g_clear(struct group *g, const char *name)
 }
 
 /* The first line of the answer to TABLE_STATUS, NULL when there is no table. */
-static const char *first_line(struct group *g, struct dm_target_spec **spec)
+const char *first_line(struct group *g, struct dm_target_spec **spec)
 {
 	struct dm_target_spec *s;
 
@@ -133,7 +120,7 @@ static unsigned int io_minor(const struct dm_ioctl *io)
 /* ---- entering and leaving ---- */
 
 static sigset_t old_mask;
-static volatile sig_atomic_t got_alarm, got_signal;
+volatile sig_atomic_t got_alarm, got_signal;
 static struct sigaction old_action[4];
 static const int watched[4] = { SIGALRM, SIGINT, SIGTERM, SIGHUP };
 
@@ -199,6 +186,7 @@ void group_enter(void)
 	if (mlockall(MCL_CURRENT | MCL_FUTURE))
 		verbose("cannot lock memory: %s", strerror(errno));
 	touch_stack();
+	priority_raise();
 }
 
 void group_leave(void)
@@ -208,6 +196,7 @@ void group_leave(void)
 
 	timer_set(0, 0);
 	drop_alarm();
+	priority_restore();
 	munlockall();
 	for (i = 0; i < ARRAY_SIZE(watched); i++)
 		sigaction(watched[i], &old_action[i], NULL);
@@ -218,7 +207,7 @@ void group_leave(void)
 }
 
 /* Only a blocking step lets signals in: they undo it in the kernel. */
-static void signals(bool let_in)
+void signals(bool let_in)
 {
 	sigset_t set;
 	size_t i;
@@ -230,7 +219,7 @@ static void signals(bool let_in)
 }
 
 /* In this order: the handler sets the timer again, until it is blocked. */
-static void timer_stop(void)
+void timer_stop(void)
 {
 	signals(false);
 	timer_set(0, 0);
@@ -285,6 +274,7 @@ struct group *group_prepare(const struct op *op, size_t n,
 	size_t i;
 
 	g->fd = open(CONTROL, O_RDWR | O_CLOEXEC);
+	g->pool = pool_start(g->fd, op, n);
 	g->verb = j->verb;
 	g->op = op;
 	g->nops = n;
@@ -304,6 +294,7 @@ void group_free(struct group *g)
 {
 	size_t i;
 
+	pool_stop(g->pool);
 	for (i = 0; i < g->n; i++)
 		free(g->m[i].load);
 	free(g->m);
@@ -315,7 +306,7 @@ void group_free(struct group *g)
 
 /* ---- the steps ---- */
 
-static int64_t clock_ms(void)
+int64_t clock_ms(void)
 {
 	struct timespec t;
 
@@ -443,7 +434,7 @@ static int suspend_step(struct group *g, const struct op *op, int64_t until)
 	got_alarm = 0;
 	timer_set(left > 0 ? (long)left : 1, 20);
 	signals(true);
-	r = g_suspend(g, op->dev, op->kind == OP_SUSPEND_NOFLUSH);
+	r = g_suspend(g, op->dev, op->kind);
 	timer_stop();
 	if (r == -EINTR)
 		return got_signal ? -EINTR : -ETIMEDOUT;
@@ -483,6 +474,7 @@ static int step(struct group *g, const struct op *op, int64_t until)
 	switch (op->kind) {
 	case OP_SUSPEND:
 	case OP_SUSPEND_NOFLUSH:
+	case OP_SUSPEND_FREEZE:
 		return suspend_step(g, op, until);
 	case OP_CHECK_FINAL:
 		/* one time for all of a group, and never past --timeout */
@@ -491,6 +483,8 @@ static int step(struct group *g, const struct op *op, int64_t until)
 		return check_final(g, op->dev, g->final_until);
 	case OP_CHECK_ALONE:
 		return check_alone(g, op->dev, op->text);
+	case OP_ARM:
+		return arm_step(g, op->dev);
 	case OP_RESUME:
 		return g_resume(g, op->dev);
 	default:
@@ -503,12 +497,12 @@ int group_run(struct group *g, long deadline, size_t *failed_at)
 {
 	int64_t until = clock_ms() + deadline;
 	bool swapping = false;
-	size_t i;
+	size_t i, n;
 	int r;
 
 	if (g->fd < 0)
 		return -ENODEV;
-	for (i = 0; i < g->nops; i++) {
+	for (i = 0; i < g->nops; i += n) {
 		if (g->op[i].kind == OP_RESUME && !swapping) {
 			swapping = true;
 			r = finals_again(g, i, failed_at);
@@ -517,17 +511,21 @@ int group_run(struct group *g, long deadline, size_t *failed_at)
 		}
 		*failed_at = i;
 		fault_point();
-		r = step(g, &g->op[i], until);
+		window_mark(g, &g->op[i]);
+		n = batch_size(g, i);
+		r = n > 1 ? suspend_batch(g, i, n, until, failed_at) :
+			    step(g, &g->op[i], until);
 		fault_point();
 		if (r)
 			return r;
 	}
+	window_end(g);
 	return 0;
 }
 
 /* ---- the way out ---- */
 
-static void tried(struct rescue *r, int rc, const char *device)
+void tried(struct rescue *r, int rc, const char *device)
 {
 	if (!rc || rc == -ENXIO || r->eno)
 		return;
@@ -558,7 +556,7 @@ static bool probe(struct group *g, const char *name, struct rescue *r)
 static void probe_main(struct group *g, struct gmember *m, struct rescue *r)
 {
 	struct dm_target_spec *spec;
-	bool qmirror = false;
+	bool qmirror = false, cbw = false;
 
 	/* a device of the same name that is not ours is left alone */
 	m->there = probe(g, m->jm->name, r) &&
@@ -570,9 +568,16 @@ static void probe_main(struct group *g, struct gmember *m, struct rescue *r)
 		return;
 	m->suspended = g->io->flags & DM_SUSPEND_FLAG;
 	m->inactive = g->io->flags & DM_INACTIVE_PRESENT_FLAG;
-	if (first_line(g, &spec))
+	if (first_line(g, &spec)) {
 		qmirror = strcmp(spec->target_type, "qmirror") == 0;
+		cbw = strcmp(spec->target_type, "cbw") == 0;
+	}
 	m->swapped = g->verb == JV_END ? !qmirror : qmirror;
+	if (is_snapshot_verb(g->verb)) {
+		m->swapped = cbw;
+		if (cbw)
+			probe_armed(g, m, r);
+	}
 }
 
 static void probe_src(struct group *g, struct gmember *m, struct rescue *r)
@@ -617,12 +622,12 @@ static int load_old(struct group *g, struct gmember *m)
 }
 
 /* The new table cannot be resumed: the last resort is the old one. */
-static void force_back(struct group *g, struct gmember *m, struct rescue *r)
+void force_back(struct group *g, struct gmember *m, struct rescue *r)
 {
 	int rc = load_old(g, m);
 
-	if (!rc && m->src_there && g->verb == JV_START_SLIDE)
-		rc = g_suspend(g, m->jm->src, true);
+	if (!rc && m->src_there && g->verb != JV_END)
+		rc = g_suspend(g, m->jm->src, OP_SUSPEND_NOFLUSH);
 	tried(r, rc, m->jm->name);
 	tried(r, g_resume(g, m->jm->name), m->jm->name);
 }
@@ -698,7 +703,7 @@ static void end_forward(struct group *g, struct gmember *m, struct rescue *r)
 	tried(r, g_resume(g, m->jm->name), m->jm->name);
 }
 
-static void clear_all(struct group *g, struct rescue *r)
+void clear_all(struct group *g, struct rescue *r)
 {
 	size_t i;
 
@@ -713,11 +718,11 @@ static void clear_all(struct group *g, struct rescue *r)
 }
 
 /* Lower devices first; NAME-qsrc out of the way before NAME is let go. */
-static void go_back(struct group *g, struct gmember *m, struct rescue *r)
+void go_back(struct group *g, struct gmember *m, struct rescue *r)
 {
-	if (g->verb == JV_START_SLIDE && m->src_there && m->src_live &&
+	if (g->verb != JV_END && m->src_there && m->src_live &&
 	    !m->src_suspended)
-		tried(r, g_suspend(g, m->jm->src, true), m->jm->src);
+		tried(r, g_suspend(g, m->jm->src, OP_SUSPEND_NOFLUSH), m->jm->src);
 	if (m->there && m->suspended)
 		tried(r, g_resume(g, m->jm->name), m->jm->name);
 	if (m->top_there && m->top_suspended)
@@ -745,6 +750,10 @@ void group_rescue(struct group *g, struct rescue *r)
 	/* the side is not known then, and the wrong one cannot be undone */
 	if (r->eno)
 		return;
+	if (is_snapshot_verb(g->verb)) {
+		snapshot_rescue(g, r);
+		return;
+	}
 	if (r->side != RESCUE_FORWARD) {
 		r->side = RESCUE_BACK;
 		if (g->verb == JV_START_PLAIN)

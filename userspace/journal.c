@@ -33,6 +33,8 @@ static const char *const jverb_names[] = {
 	[JV_START_SLIDE] = "start",
 	[JV_START_PLAIN] = "create",
 	[JV_END] = "end",
+	[JV_SNAPSHOT] = "snapshot",
+	[JV_UNSNAPSHOT] = "unsnapshot",
 };
 
 /* ---- encoding ---- */
@@ -50,6 +52,10 @@ static void put_member(FILE *f, const struct jmember *m)
 	if (m->top[0])
 		fprintf(f, "top %s\ntop-dev %u:%u\ntop-to %s\n", m->top,
 			m->top_major, m->top_minor, m->top_to);
+	if (m->view[0])
+		fprintf(f, "view %s\nview-uuid %s\n", m->view, m->view_uuid);
+	if (m->store[0])
+		fprintf(f, "store %s\n", m->store);
 	if (m->length)
 		fprintf(f, "length %llu\n", (unsigned long long)m->length);
 	if (m->read_only)
@@ -173,6 +179,12 @@ static int get_member_line(struct jmember *m, const char *key, char *v)
 		return get_str(v, m->src, sizeof(m->src));
 	if (strcmp(key, "src-uuid") == 0)
 		return get_str(v, m->src_uuid, sizeof(m->src_uuid));
+	if (strcmp(key, "view") == 0)
+		return get_str(v, m->view, sizeof(m->view));
+	if (strcmp(key, "view-uuid") == 0)
+		return get_str(v, m->view_uuid, sizeof(m->view_uuid));
+	if (strcmp(key, "store") == 0)
+		return get_str(v, m->store, sizeof(m->store));
 	if (strncmp(key, "top", 3) == 0)
 		return get_top(m, key, v);
 	if (strcmp(key, "length") == 0)

@@ -114,26 +114,73 @@ struct json_object *json_mirror(const struct mirror *m)
 	return o;
 }
 
-void json_status(const struct mirror *m, size_t n, const struct orphan *orphan,
-		 size_t on, bool line)
+struct json_object *json_snapshot(const struct snapshot *s)
+{
+	const struct cbw_status *st = &s->st;
+	struct json_object *o = json_object_new_object();
+	char *view = s->has_view ? xasprintf("/dev/mapper/%s", s->view.name) :
+				   NULL;
+
+	if (!o)
+		abort();
+	add(o, "device", str(s->dev.name));
+	add(o, "view", str(view));
+	add(o, "store", str(s->store));
+	add(o, "state", str(sstate_name(st->state)));
+	add(o, "clusters", num(st->clusters));
+	add(o, "copied", num(st->copied));
+	add(o, "cluster-size", sectors(s->table.cluster_size));
+	add(o, "on-cbw-error", str(s->table.on_cbw_error));
+	add(o, "cbw-timeout", num(s->table.cbw_timeout));
+	add(o, "failed-writes", num(st->failed_writes));
+	add(o, "error", strcmp(st->error, "-") ? str(st->error) : NULL);
+	add(o, "len", sectors(s->sectors));
+	add(o, "in-flight", num(st->in_flight));
+	add(o, "view-state", s->view_state == VS_UNKNOWN ? NULL :
+	    str(vstate_name(s->view_state)));
+	add(o, "store-free", s->store_room < 0 ? NULL :
+	    json_object_new_int64(s->store_room));
+	add(o, "consistency", str(s->consistency));
+	add(o, "suspended", json_object_new_boolean(s->dev.suspended));
+	free(view);
+	return o;
+}
+
+static struct json_object *json_created(const struct created *how)
+{
+	struct json_object *o = json_object_new_object();
+	char at[64];
+
+	instant_text(how->window.instant_us, at, sizeof(at));
+	add(o, "instant", str(at));
+	add(o, "frozen-us", json_object_new_int64(how->window.frozen_us));
+	return o;
+}
+
+void json_status(const struct listing *l, bool line)
 {
 	struct json_object *o = envelope();
 	struct json_object *a = json_object_new_array();
 	size_t i;
 
-	for (i = 0; i < n; i++)
-		json_object_array_add(a, json_mirror(&m[i]));
+	for (i = 0; i < l->n; i++)
+		json_object_array_add(a, json_mirror(&l->m[i]));
 	add(o, "mirrors", a);
-	add(o, "snapshots", json_object_new_array());
 	a = json_object_new_array();
-	for (i = 0; i < on; i++) {
+	for (i = 0; i < l->sn; i++)
+		json_object_array_add(a, json_snapshot(&l->s[i]));
+	add(o, "snapshots", a);
+	a = json_object_new_array();
+	for (i = 0; i < l->on; i++) {
 		struct json_object *e = json_object_new_object();
 
-		add(e, "device", str(orphan[i].device));
-		add(e, "desc", str(orphan[i].what));
+		add(e, "device", str(l->o[i].device));
+		add(e, "desc", str(l->o[i].what));
 		json_object_array_add(a, e);
 	}
 	add(o, "orphans", a);
+	if (l->created)
+		add(o, "group", json_created(l->created));
 	print(o, line);
 }
 
@@ -161,8 +208,13 @@ static const char *const op_names[] = {
 	[OP_MESSAGE] = "message",
 	[OP_WAIT] = "wait",
 	[OP_REMOVE] = "remove",
+	[OP_REMOVE_UNUSED] = "remove",
+	[OP_STORE] = "create-store",
+	[OP_SYNC] = "sync",
 	[OP_SUSPEND] = "suspend",
 	[OP_SUSPEND_NOFLUSH] = "suspend",
+	[OP_SUSPEND_FREEZE] = "suspend",
+	[OP_ARM] = "message",
 	[OP_CHECK_FINAL] = "check-final",
 	[OP_CHECK_ALONE] = "check-alone",
 	[OP_RESUME] = "resume",
@@ -175,7 +227,10 @@ static struct json_object *json_op(const struct op *op)
 
 	add(o, "op", str(op_names[op->kind]));
 	add(o, "device", str(op->dev));
-	if (op->text)
+	if (op->kind == OP_ARM)
+		add(o, "message", str("arm"));
+	/* a store is no device yet */
+	if (op->text && op->kind != OP_STORE)
 		add(o, op->kind == OP_MESSAGE ? "message" :
 		    op->kind == OP_WAIT ? "until" :
 		    op->kind == OP_CHECK_ALONE ? "opener" : "uuid",

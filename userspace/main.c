@@ -14,6 +14,8 @@
 
 struct options opt = {
 	.timeout_ms = -1,
+	.cbw_timeout = -1,
+	.cluster_size = -1,
 	.granularity = -1,
 	.buf_size = -1,
 	.speed = -1,
@@ -48,6 +50,19 @@ const struct opt_def opt_table[] = {
 	{ 'F', "for", "ready|synced|paused|pending|concluded",
 	  "ready|synced|paused|pending|concluded", "what to wait for (ready)" },
 	{ 'G', "group", NULL, NULL, "all of them at one instant, or none" },
+	{ 'o', "format", "raw", NULL, "how a store is written (raw)" },
+	{ 'E', "on-cbw-error", "break-guest-write|break-snapshot",
+	  "break-guest-write|break-snapshot",
+	  "what gives way when the store fails (break-guest-write)" },
+	{ 'C', "cbw-timeout", "TIME", NULL,
+	  "a copy that takes longer has failed (0: never)" },
+	{ 'k', "cluster-size", "SIZE", NULL, "what is copied at once (64K)" },
+	{ 'p', "protect", "DEV=FILE", NULL,
+	  "keep only these ranges of DEV, OFFSET LENGTH in bytes a line" },
+	{ 'Z', "no-freeze", NULL, NULL,
+	  "do not freeze mounted file systems: crash-consistent" },
+	{ 'y', "sync-first", NULL, NULL,
+	  "write dirty data out before, for a shorter freeze" },
 	{ 'W', "watch", NULL, NULL, "again whenever something changes" },
 	{ 'j', "json", NULL, NULL, "JSON on stdout" },
 	{ 'D', "dry-run", NULL, NULL, "print what would be done, do nothing" },
@@ -76,9 +91,15 @@ const struct verb verb_table[] = {
 	  cmd_mirror_complete, "move over to the target" },
 	{ "mirror", "cancel", "NAME...", "Gf", 1, -1, "mirrors",
 	  cmd_mirror_cancel, "end the job and put the old table back" },
-	{ NULL, "status", "[NAME...]", "W", 0, -1, "mirrors",
-	  cmd_status, "show mirrors and leftovers" },
-	{ NULL, "events", "[NAME...]", "", 0, -1, "mirrors",
+	{ "snapshot", "create", "DEV=STORE...", "oECkpZyf", 1, -1, "devices",
+	  cmd_snapshot_create, "freeze devices at one instant" },
+	{ "snapshot", "release", "NAME OFFSET LENGTH...", "", 3, -1,
+	  "snapshots", cmd_snapshot_release, "give up parts of a snapshot" },
+	{ "snapshot", "remove", "NAME...", "", 1, -1, "snapshots",
+	  cmd_snapshot_remove, "end snapshots and put the old tables back" },
+	{ NULL, "status", "[NAME...]", "W", 0, -1, "names",
+	  cmd_status, "show mirrors, snapshots and leftovers" },
+	{ NULL, "events", "[NAME...]", "", 0, -1, "names",
 	  cmd_events, "follow what happens" },
 	{ NULL, "remove", "NAME", "", 1, 1, "ours",
 	  cmd_remove, "remove an unused device of ours" },
@@ -194,7 +215,7 @@ static enum xit take_size(const struct opt_def *o, const char *value,
 	int r = parse_aligned(value, &v);
 
 	/* what is no power of two is told so by the verb, in better words */
-	if (r == -EDOM && o->key == 'g')
+	if (r == -EDOM && (o->key == 'g' || o->key == 'k'))
 		r = parse_size(value, &v);
 	if (r)
 		return bad_size(o->name, value, r);
@@ -202,15 +223,26 @@ static enum xit take_size(const struct opt_def *o, const char *value,
 	return XIT_OK;
 }
 
-static enum xit take_time(const char *value)
+static enum xit take_time(const struct opt_def *o, const char *value, long *to)
 {
-	int r = parse_time(value, &opt.timeout_ms);
+	int r = parse_time(value, to);
 
 	if (!r)
 		return XIT_OK;
 	return usage(r == -ERANGE ? "--%s: '%.100s' is too long" :
 		     "--%s: '%.100s' is no time (seconds, or with ms, s, m)",
-		     "timeout", value);
+		     o->name, value);
+}
+
+/* once for each device */
+static enum xit take_protect(const char *value)
+{
+	opt.protect = reallocarray(opt.protect, opt.protect_n + 1,
+				   sizeof(*opt.protect));
+	if (!opt.protect)
+		abort();
+	opt.protect[opt.protect_n++] = value;
+	return XIT_OK;
 }
 
 static const char **string_of(char key)
@@ -224,6 +256,8 @@ static const char **string_of(char key)
 	case 't': return &opt.on_target_error;
 	case 'r': return &opt.replaces;
 	case 'F': return &opt.goal;
+	case 'o': return &opt.format;
+	case 'E': return &opt.on_cbw_error;
 	default: return NULL;
 	}
 }
@@ -238,6 +272,8 @@ static bool *flag_of(char key)
 	case 'w': return &opt.wait;
 	case 'G': return &opt.group;
 	case 'W': return &opt.watch;
+	case 'Z': return &opt.no_freeze;
+	case 'y': return &opt.sync_first;
 	case 'j': return &opt.json;
 	case 'D': return &opt.dry_run;
 	case 'q': return &opt.quiet;
@@ -271,7 +307,10 @@ static enum xit take(const struct opt_def *o, const char *value)
 	case 'g': return take_size(o, value, &opt.granularity);
 	case 'B': return take_size(o, value, &opt.buf_size);
 	case 'S': return take_size(o, value, &opt.speed);
-	case 'T': return take_time(value);
+	case 'k': return take_size(o, value, &opt.cluster_size);
+	case 'p': return take_protect(value);
+	case 'T': return take_time(o, value, &opt.timeout_ms);
+	case 'C': return take_time(o, value, &opt.cbw_timeout);
 	}
 	return XIT_OK;
 }

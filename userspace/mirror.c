@@ -186,7 +186,9 @@ enum xit messages_run(struct plan *p)
 	return x;
 }
 
-void plan_bitmap(struct plan *p, const char *name, const struct ranges *r)
+/* A message with ranges, cut into as many as it takes. */
+void plan_ranges(struct plan *p, const char *name, const char *verb,
+		 const struct ranges *r)
 {
 	size_t i, j, size;
 	char *text;
@@ -196,7 +198,7 @@ void plan_bitmap(struct plan *p, const char *name, const struct ranges *r)
 		f = open_memstream(&text, &size);
 		if (!f)
 			abort();
-		fputs("mark_dirty", f);
+		fputs(verb, f);
 		for (j = i; j < r->n && j < i + RANGES_A_MESSAGE; j++)
 			fprintf(f, " %llu %llu",
 				(unsigned long long)r->r[j].start,
@@ -213,7 +215,7 @@ enum xit mirror_mark_dirty(const char *name, const struct ranges *r)
 	struct plan p = { 0 };
 	enum xit x;
 
-	plan_bitmap(&p, name, r);
+	plan_ranges(&p, name, "mark_dirty", r);
 	x = messages_run(&p);
 	plan_free(&p);
 	return x;
@@ -390,7 +392,7 @@ enum xit cmd_mirror_mark_dirty(int argc __unused_arg, char **argv)
 		x = bitmap_load(argv[1], m.sectors, &r);
 	if (x != XIT_OK)
 		return x;
-	plan_bitmap(&p, m.dev.name, &r);
+	plan_ranges(&p, m.dev.name, "mark_dirty", &r);
 	free(r.r);
 	return locked_messages(&p, "mirror mark-dirty", argv, 1);
 }

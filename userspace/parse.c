@@ -425,6 +425,113 @@ int parse_mirror_table(const char *params, struct mirror_table *t)
 	return w.bad ? -EINVAL : 0;
 }
 
+/* ---- what the targets of dm-cbw print ---- */
+
+static const char *const sstate_names[] = {
+	[SS_IDLE] = "idle",
+	[SS_ARMED] = "armed",
+	[SS_BROKEN] = "broken",
+};
+
+static const char *const vstate_names[] = {
+	[VS_UNKNOWN] = "unknown",
+	[VS_LIVE] = "live",
+	[VS_BROKEN] = "broken",
+	[VS_ENDED] = "ended",
+};
+
+const char *sstate_name(enum sstate s)
+{
+	return sstate_names[s];
+}
+
+const char *vstate_name(enum vstate s)
+{
+	return vstate_names[s];
+}
+
+/* The state at the head of a status line, < 0: none. For the critical section. */
+int sstate_of(const char *params)
+{
+	size_t i, n = strcspn(params, " ");
+
+	for (i = 0; i < ARRAY_SIZE(sstate_names); i++)
+		if (strlen(sstate_names[i]) == n &&
+		    strncmp(params, sstate_names[i], n) == 0)
+			return (int)i;
+	return -EINVAL;
+}
+
+int parse_cbw_status(const char *params, struct cbw_status *st)
+{
+	char buf[1024];
+	struct words w = { buf, 0 };
+
+	if (strlen(params) >= sizeof(buf))
+		return -EINVAL;
+	strcpy(buf, params);
+	memset(st, 0, sizeof(*st));
+	st->state = word_enum(&w, sstate_names, ARRAY_SIZE(sstate_names));
+	word_pair(&w, &st->copied, &st->clusters);
+	st->in_flight = word_u64(&w);
+	word_str(&w, st->error, sizeof(st->error));
+	st->failed_writes = word_u64(&w);
+	/* the settings follow; the table has them too */
+	return w.bad ? -EINVAL : 0;
+}
+
+static void cbw_arg(struct words *w, const char *arg, struct cbw_table *t)
+{
+	if (strcmp(arg, "cluster_size") == 0)
+		t->cluster_size = word_u64(w);
+	else if (strcmp(arg, "on_cbw_error") == 0)
+		word_str(w, t->on_cbw_error, sizeof(t->on_cbw_error));
+	else if (strcmp(arg, "cbw_timeout") == 0)
+		t->cbw_timeout = word_u64(w);
+	/* anything else: a flag, or a value nobody here needs */
+}
+
+int parse_cbw_table(const char *params, struct cbw_table *t)
+{
+	char buf[1024];
+	struct words w = { buf, 0 };
+
+	if (strlen(params) >= sizeof(buf))
+		return -EINVAL;
+	strcpy(buf, params);
+	memset(t, 0, sizeof(*t));
+	strcpy(t->on_cbw_error, "break-guest-write");
+	t->cluster_size = 128;
+	word_str(&w, t->source, sizeof(t->source));
+	t->source_offset = word_u64(&w);
+	word_str(&w, t->store, sizeof(t->store));
+	t->store_offset = word_u64(&w);
+	if (w.bad)
+		return -EINVAL;
+	if (!w.next[strspn(w.next, " ")])
+		return 0;
+	if (word_u64(&w) > 64 || w.bad)
+		return -EINVAL;
+	while (w.next[strspn(w.next, " ")] && !w.bad)
+		cbw_arg(&w, word(&w), t);
+	return w.bad || !t->cluster_size ? -EINVAL : 0;
+}
+
+int parse_view_status(const char *params, enum vstate *state, char *error,
+		      size_t size)
+{
+	char buf[256];
+	struct words w = { buf, 0 };
+
+	if (strlen(params) >= sizeof(buf))
+		return -EINVAL;
+	strcpy(buf, params);
+	*state = (enum vstate)word_enum(&w, vstate_names,
+					ARRAY_SIZE(vstate_names));
+	word_str(&w, error, size);
+	return w.bad || *state == VS_UNKNOWN ? -EINVAL : 0;
+}
+
 const char *human_size(uint64_t bytes, char *buf, size_t size)
 {
 	static const char *const unit[] = {

@@ -43,11 +43,6 @@ struct op *plan_add(struct plan *p, enum op_kind kind, const char *dev,
 	snprintf(op->dev, sizeof(op->dev), "%s", dev);
 	if (text)
 		op->text = xstrdup(text);
-	if (op_is_critical(kind)) {
-		if (!p->crit_n)
-			p->crit_first = p->n;
-		p->crit_n++;
-	}
 	p->n++;
 	return op;
 }
@@ -81,24 +76,49 @@ bool op_is_critical(enum op_kind k)
 
 /* ---- printing ---- */
 
-/* Writes params with each TABLE_DEV name as a path, or as M:m once it exists. */
-static char *expand(const char *params, bool real)
+/* What one name in the params stands for, NULL when it is not there. */
+static char *expand_one(const struct op *op, char mark, const char *name,
+			bool real)
 {
-	const char *from = strchr(params, TABLE_DEV);
-	const char *to = from ? strchr(from + 1, TABLE_DEV) : NULL;
-	char name[NAME_LEN];
 	struct dmdev d;
 
-	if (!to)
-		return xstrdup(params);
-	snprintf(name, sizeof(name), "%.*s", (int)(to - from - 1), from + 1);
+	if (mark == TABLE_STORE)
+		return store_text(op->store, real);
 	if (!real)
-		return xasprintf("%.*s/dev/mapper/%s%s", (int)(from - params),
-				 params, name, to + 1);
+		return xasprintf("/dev/mapper/%s", name);
 	if (dm_get(name, &d))
 		return NULL;
-	return xasprintf("%.*s%u:%u%s", (int)(from - params), params, d.major,
-			 d.minor, to + 1);
+	return xasprintf("%u:%u", d.major, d.minor);
+}
+
+/*
+ * Writes params with each TABLE_DEV name and the TABLE_STORE as paths, or as
+ * M:m once they exist.
+ */
+static char *expand(const struct op *op, const char *params, bool real)
+{
+	const char marks[] = { TABLE_DEV, TABLE_STORE, '\0' };
+	char *text = xstrdup(params);
+
+	for (;;) {
+		char *from = strpbrk(text, marks), *to, *one, *all;
+		char mark;
+
+		if (!from)
+			return text;
+		mark = *from;
+		to = strchr(from + 1, mark);
+		if (!to)
+			abort();	/* we wrote it */
+		*from = *to = '\0';
+		one = expand_one(op, mark, from + 1, real);
+		all = one ? xasprintf("%s%s%s", text, one, to + 1) : NULL;
+		free(text);
+		free(one);
+		if (!all)
+			return NULL;
+		text = all;
+	}
 }
 
 /* The table as it would be typed, lines joined by "; ". */
@@ -112,7 +132,7 @@ char *op_table_text(const struct op *op)
 		abort();
 	for (i = 0; i < op->table.n; i++) {
 		const struct dmline *l = &op->table.line[i];
-		char *params = expand(l->params, false);
+		char *params = expand(op, l->params, false);
 
 		fprintf(f, "%s%llu %llu %s%s%s", i ? "; " : "",
 			(unsigned long long)l->start,
@@ -155,13 +175,26 @@ static void print_op(const struct op *op)
 		printf("wait %s: until %s\n", op->dev, op->text);
 		break;
 	case OP_REMOVE:
+	case OP_REMOVE_UNUSED:
 		printf("remove %s\n", op->dev);
+		break;
+	case OP_STORE:
+		printf("create %s (%s)\n", op->dev, op->text);
+		break;
+	case OP_SYNC:
+		printf("sync %s\n", op->dev);
 		break;
 	case OP_SUSPEND:
 		printf("suspend %s\n", op->dev);
 		break;
 	case OP_SUSPEND_NOFLUSH:
 		printf("suspend %s (noflush)\n", op->dev);
+		break;
+	case OP_SUSPEND_FREEZE:
+		printf("suspend %s (freeze)\n", op->dev);
+		break;
+	case OP_ARM:
+		printf("message %s: arm\n", op->dev);
 		break;
 	case OP_CHECK_FINAL:
 		printf("check %s: status says final, else clear and resume\n",
@@ -208,6 +241,11 @@ static unsigned long fault_at(const char *verb)
 	return strtoul(f + 5, NULL, 10);
 }
 
+bool fault_on(void)
+{
+	return getenv("QMIRROR_FAULT");
+}
+
 void fault_point(void)
 {
 	static unsigned long points;
@@ -226,6 +264,11 @@ bool fault_fails(void)
 	return ++steps == fault_at("fail");
 }
 #else
+bool fault_on(void)
+{
+	return false;
+}
+
 void fault_point(void)
 {
 }
@@ -236,12 +279,23 @@ bool fault_fails(void)
 }
 #endif
 
+static enum stage op_stage(const struct op *op, enum stage st)
+{
+	return op->stage ? op->stage : st;
+}
+
+/* The device the user named. */
+static const char *op_owner(const struct op *op)
+{
+	return op->owner[0] ? op->owner : op->dev;
+}
+
 static enum xit load_failed(const struct op *op, int r)
 {
 	const char *type = op->table.n ? op->table.line[0].type : "?";
 
 	/* what the target objects to stands in the kernel log (ti->error) */
-	return err_set(XIT_FAIL, ST_LOAD, r, op->dev,
+	return err_set(XIT_FAIL, op_stage(op, ST_LOAD), r, op_owner(op),
 		       "%s: the kernel refused the %s table: %s; the reason is the last device-mapper line of dmesg; everything is as it was",
 		       op->dev, type, strerror(-r));
 }
@@ -254,7 +308,7 @@ static int do_load(const struct op *op)
 
 	for (i = 0; i < op->table.n; i++) {
 		const struct dmline *l = &op->table.line[i];
-		char *params = expand(l->params, true);
+		char *params = expand(op, l->params, true);
 
 		if (!params) {
 			r = -ENODEV;
@@ -277,7 +331,7 @@ static int do_remove(const struct op *op)
 {
 	int r = dm_remove(op->dev, false);
 
-	if (r == -EBUSY) {
+	if (r == -EBUSY && op->kind != OP_REMOVE_UNUSED) {
 		r = dm_remove(op->dev, true);
 		if (!r)
 			note("%s is still in use and goes away when its last user does",
@@ -286,9 +340,30 @@ static int do_remove(const struct op *op)
 	return r == -ENXIO ? 0 : r;
 }
 
+static enum xit op_failed(const struct op *op, int r)
+{
+	static const char *const acts[] = {
+		[OP_CREATE] = "create",
+		[OP_ACTIVATE] = "resume",
+		[OP_ACTIVATE_HIDDEN] = "resume",
+		[OP_REMOVE] = "remove",
+		[OP_REMOVE_UNUSED] = "remove",
+		[OP_SYNC] = "write out",
+	};
+	bool resume = op->kind == OP_ACTIVATE || op->kind == OP_ACTIVATE_HIDDEN;
+
+	if (op->kind == OP_REMOVE_UNUSED && r == -EBUSY)
+		return err_set(XIT_BUSY, ST_CHECK, r, op_owner(op),
+			       "%s is in use; nothing was changed", op->dev);
+	return err_set(XIT_FAIL, op_stage(op, resume ? ST_RESUME : ST_LOAD), r,
+		       op_owner(op), "%s: cannot %s: %s", op->dev,
+		       op->kind == OP_MESSAGE ? op->text : acts[op->kind],
+		       strerror(-r));
+}
+
 static enum xit run_op(const struct op *op)
 {
-	int r;
+	int r = 0;
 
 	switch (op->kind) {
 	case OP_CREATE:
@@ -305,20 +380,18 @@ static enum xit run_op(const struct op *op)
 		r = dm_message(op->dev, op->text, NULL, 0);
 		break;
 	case OP_REMOVE:
+	case OP_REMOVE_UNUSED:
 		r = do_remove(op);
 		break;
+	case OP_STORE:
+		return store_make(op->store, op_owner(op));
+	case OP_SYNC:
+		r = sync_device(op->dev);
+		break;
 	default:
-		return XIT_OK;
+		break;
 	}
-	if (r)
-		return err_set(XIT_FAIL, op->kind == OP_ACTIVATE ||
-			       op->kind == OP_ACTIVATE_HIDDEN ? ST_RESUME :
-			       ST_LOAD, r, op->dev, "%s: cannot %s: %s",
-			       op->dev, op->kind == OP_MESSAGE ? op->text :
-			       op->kind == OP_REMOVE ? "remove" :
-			       op->kind == OP_CREATE ? "create" : "resume",
-			       strerror(-r));
-	return XIT_OK;
+	return r ? op_failed(op, r) : XIT_OK;
 }
 
 static enum xit run_ops(const struct plan *p, size_t from, size_t to)
@@ -329,8 +402,9 @@ static enum xit run_ops(const struct plan *p, size_t from, size_t to)
 	for (i = from; i < to && x == XIT_OK; i++) {
 		fault_point();
 		if (fault_fails())
-			x = err_set(XIT_FAIL, ST_LOAD, EIO, p->op[i].dev,
-				    "%s: injected failure", p->op[i].dev);
+			x = err_set(XIT_FAIL, op_stage(&p->op[i], ST_LOAD), EIO,
+				    op_owner(&p->op[i]), "%s: injected failure",
+				    p->op[i].dev);
 		else
 			x = run_op(&p->op[i]);
 		fault_point();
@@ -359,18 +433,22 @@ static enum xit critical_failed(const struct op *op, int r)
 			       "%s: can no longer be replaced: %s is no longer its only user; nothing was swapped and the job stays pending",
 			       op->dev, op->text);
 	case OP_RESUME:
-		return err_set(XIT_FAIL, ST_RESUME, r, op->dev,
+		return err_set(XIT_FAIL, ST_RESUME, r, op_owner(op),
 			       "%s: cannot resume: %s", op->dev, strerror(-r));
+	case OP_ARM:
+		return err_set(XIT_FAIL, ST_ARM, r, op_owner(op),
+			       "%s: the snapshot cannot be armed: %s; nothing was changed",
+			       op->dev, strerror(-r));
 	default:
 		if (r == -ETIMEDOUT)
-			return err_set(XIT_TIMEOUT, ST_SUSPEND, r, op->dev,
+			return err_set(XIT_TIMEOUT, ST_SUSPEND, r, op_owner(op),
 				       "%s: I/O in flight did not end in time, so it could not be suspended; nothing was changed",
 				       op->dev);
 		if (r == -EINTR)
-			return err_set(XIT_FAIL, ST_SUSPEND, r, op->dev,
+			return err_set(XIT_FAIL, ST_SUSPEND, r, op_owner(op),
 				       "%s: interrupted; nothing was changed",
 				       op->dev);
-		return err_set(XIT_FAIL, ST_SUSPEND, r, op->dev,
+		return err_set(XIT_FAIL, ST_SUSPEND, r, op_owner(op),
 			       "%s: cannot suspend: %s", op->dev, strerror(-r));
 	}
 }
@@ -398,19 +476,17 @@ static void write_out(const struct journal *j)
 	}
 }
 
-static enum xit run_critical(const struct plan *p, int dog)
+static enum xit run_critical(struct plan *p, size_t from, size_t n, int dog)
 {
-	long ms = SUSPEND_MS;
+	long ms = p->suspend_ms ? p->suspend_ms : SUSPEND_MS;
 	struct group *g;
 	size_t at = 0;
 	int r;
 
-	if (!p->crit_n)
-		return XIT_OK;
 	if (opt.timeout_ms >= 0 && opt.timeout_ms < ms)
 		ms = opt.timeout_ms > SUSPEND_MIN_MS ? opt.timeout_ms :
 						       SUSPEND_MIN_MS;
-	g = group_prepare(p->op + p->crit_first, p->crit_n, &p->j);
+	g = group_prepare(p->op + from, n, &p->j);
 	write_out(&p->j);
 	watchdog_arm(dog, ms + (long)p->j.n * GRACE_EACH_MS + GRACE_MS);
 	group_enter();
@@ -423,8 +499,9 @@ static enum xit run_critical(const struct plan *p, int dog)
 	}
 	group_leave();
 	watchdog_disarm(dog);
+	p->window = group_window(g);
 	group_free(g);
-	return r ? critical_failed(&p->op[p->crit_first + at], r) : XIT_OK;
+	return r ? critical_failed(&p->op[from + at], r) : XIT_OK;
 }
 
 /* The same way back for a failing step as for a dead run. */
@@ -458,10 +535,50 @@ static enum xit no_watchdog(void)
 		       "the watchdog, which puts things right should this run die, cannot be started; nothing was changed");
 }
 
+/* Where the run of steps that begins at i ends: critical ones, or others. */
+static size_t run_end(const struct plan *p, size_t i)
+{
+	bool critical = op_is_critical(p->op[i].kind);
+
+	while (i < p->n && op_is_critical(p->op[i].kind) == critical)
+		i++;
+	return i;
+}
+
+/* From here on a failure is not undone: the last section did what was wanted. */
+static size_t last_section_end(const struct plan *p)
+{
+	size_t i = p->n;
+
+	while (i > 0 && !op_is_critical(p->op[i - 1].kind))
+		i--;
+	return i ? i : p->n;
+}
+
+static enum xit steps(struct plan *p, size_t from, size_t to, int dog)
+{
+	enum xit x = XIT_OK;
+	size_t i, end;
+
+	for (i = from; i < to && x == XIT_OK; i = end) {
+		end = run_end(p, i);
+		if (op_is_critical(p->op[i].kind))
+			x = run_critical(p, i, end - i, dog);
+		else
+			x = run_ops(p, i, end);
+	}
+	return x;
+}
+
+/* The steps and nothing else, for who has a journal and a watchdog already. */
+enum xit plan_steps(struct plan *p, int dog)
+{
+	return steps(p, 0, p->n, dog);
+}
+
 enum xit plan_run(struct plan *p)
 {
-	size_t after = p->crit_n ? p->crit_first + p->crit_n : p->n;
-	size_t before = p->crit_n ? p->crit_first : p->n;
+	size_t done = last_section_end(p);
 	enum xit x;
 	int dog;
 
@@ -472,11 +589,9 @@ enum xit plan_run(struct plan *p)
 	dog = watchdog_start();
 	if (dog == WATCHDOG_FAILED)
 		return no_watchdog();
-	x = run_ops(p, 0, before);
-	if (x == XIT_OK)
-		x = run_critical(p, dog);
+	x = steps(p, 0, done, dog);
 	if (x == XIT_OK) {
-		x = run_ops(p, after, p->n);
+		x = steps(p, done, p->n, dog);
 	} else if (undo(p) != XIT_OK) {
 		/* the journal stays, and the watchdog takes over */
 		watchdog_leave(dog);

@@ -27,9 +27,11 @@
 #define UUID_LEN	129	/* DM_UUID_LEN */
 /* dm uuids of ours: the udev rule hides the first kind from everybody */
 #define UUID_SRC	"QMIRROR-src-"
+#define UUID_SNAP	"QMIRROR-snap-"
 #define UUID_HIDDEN	"QMIRROR-"
 #define UUID_PLAIN	"QMIRRORDEV-"
 #define SRC_SUFFIX	"-qsrc"
+#define SNAP_SUFFIX	"-snap"
 
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
 #define __printf(f, a)	__attribute__((format(printf, f, a)))
@@ -53,8 +55,12 @@ enum stage {
 	ST_SUSPEND, ST_ARM, ST_RESUME, ST_VIEW,
 };
 
+/* what no exit status tells apart; EC_OF_STATUS: the status says it */
+enum eclass { EC_OF_STATUS, EC_OPEN_FILE, EC_FORMAT };
+
 struct err {
 	enum xit xit;
+	enum eclass class;
 	enum stage stage;
 	int eno;		/* 0: no errno behind it */
 	char device[NAME_LEN];	/* "": none */
@@ -67,6 +73,7 @@ extern struct err the_err;
 enum xit err_set(enum xit xit, enum stage stage, int eno, const char *device,
 		 const char *fmt, ...) __printf(5, 6);
 void err_file(const char *file);
+enum xit err_store(enum eclass class, const char *device, const char *file);
 void err_clear(void);
 const char *err_class(const struct err *e);
 const char *stage_name(enum stage st);
@@ -82,10 +89,15 @@ char *xasprintf(const char *fmt, ...) __printf(1, 2);
 struct options {
 	bool json, dry_run, quiet, verbose, force, wait, group, watch;
 	bool target_is_zero, zero_detect, no_bounce;
-	long timeout_ms;	/* -1: not given */
+	bool no_freeze, sync_first;
+	long timeout_ms, cbw_timeout;	/* -1: not given */
 	const char *name, *sync, *bitmap, *copy_mode, *replaces, *goal;
 	const char *on_source_error, *on_target_error;
+	const char *format, *on_cbw_error;
+	const char **protect;		/* DEV=FILE, protect_n times */
+	size_t protect_n;
 	int64_t granularity, buf_size, speed;	/* bytes, -1: not given */
+	int64_t cluster_size;
 };
 
 extern struct options opt;
@@ -124,6 +136,9 @@ enum xit cmd_mirror_mark_dirty(int argc, char **argv);
 enum xit cmd_mirror_wait(int argc, char **argv);
 enum xit cmd_mirror_complete(int argc, char **argv);
 enum xit cmd_mirror_cancel(int argc, char **argv);
+enum xit cmd_snapshot_create(int argc, char **argv);
+enum xit cmd_snapshot_release(int argc, char **argv);
+enum xit cmd_snapshot_remove(int argc, char **argv);
 enum xit cmd_status(int argc, char **argv);
 enum xit cmd_events(int argc, char **argv);
 enum xit cmd_remove(int argc, char **argv);
@@ -171,6 +186,22 @@ struct mirror_table {
 	uint64_t granularity, speed;	/* sectors */
 };
 
+enum sstate { SS_IDLE, SS_ARMED, SS_BROKEN };
+enum vstate { VS_UNKNOWN, VS_LIVE, VS_BROKEN, VS_ENDED };
+
+struct cbw_status {
+	enum sstate state;
+	uint64_t copied, clusters, in_flight, failed_writes;
+	char error[96];			/* "-": none */
+};
+
+struct cbw_table {
+	char source[64], store[64];	/* as the kernel prints them: M:m */
+	uint64_t source_offset, store_offset;
+	uint64_t cluster_size, cbw_timeout;	/* sectors, milliseconds */
+	char on_cbw_error[24];
+};
+
 int parse_size(const char *s, uint64_t *bytes);
 int parse_aligned(const char *s, uint64_t *bytes);
 int parse_time(const char *s, long *ms);
@@ -180,6 +211,13 @@ enum xit parse_bitmap(FILE *in, const char *what, uint64_t dev_sectors,
 void ranges_merge(struct ranges *r);
 int parse_mirror_status(const char *params, struct mirror_status *st);
 int parse_mirror_table(const char *params, struct mirror_table *t);
+int parse_cbw_status(const char *params, struct cbw_status *st);
+int parse_cbw_table(const char *params, struct cbw_table *t);
+int parse_view_status(const char *params, enum vstate *state, char *error,
+		      size_t size);
+int sstate_of(const char *params);
+const char *sstate_name(enum sstate s);
+const char *vstate_name(enum vstate s);
 bool dm_name_ok(const char *name);
 bool word_in(const char *word, const char *list);
 const char *mstate_name(enum mstate s);
@@ -278,9 +316,16 @@ enum xit leg_check_target(const struct blk *src, const struct blk *tgt,
 			  bool signature);
 const char *other_manager(const char *uuid);
 
+/* ---- is the target there? (target.c) ---- */
+
+enum xit need_target(const char *target, const char *module);
+
 /* ---- the journal and the lock (journal.c) ---- */
 
-enum jverb { JV_START_SLIDE, JV_START_PLAIN, JV_END };
+enum jverb {
+	JV_START_SLIDE, JV_START_PLAIN, JV_END,
+	JV_SNAPSHOT, JV_UNSNAPSHOT,
+};
 
 /*
  * One device of a run. What a run did so far is never written down: it is read
@@ -302,6 +347,8 @@ struct jmember {
 	struct dmtable old;		/* the table to go back to */
 	struct ranges dirty;		/* sync bitmap: still to be sent */
 	bool start_bitmap;
+	char view[NAME_LEN], view_uuid[UUID_LEN];	/* of a snapshot */
+	char store[512];		/* the file to be made for it, "" none */
 };
 
 struct journal {
@@ -340,11 +387,13 @@ void job_file_drop(const char *name);
 enum op_kind {
 	/* by libdevmapper, nothing is suspended */
 	OP_CREATE, OP_LOAD, OP_ACTIVATE, OP_ACTIVATE_HIDDEN, OP_MESSAGE,
-	OP_WAIT, OP_REMOVE,
-	/* in the critical section */
-	OP_SUSPEND, OP_SUSPEND_NOFLUSH, OP_CHECK_FINAL, OP_CHECK_ALONE,
-	OP_RESUME,
+	OP_WAIT, OP_REMOVE, OP_REMOVE_UNUSED, OP_STORE, OP_SYNC,
+	/* in a critical section */
+	OP_SUSPEND, OP_SUSPEND_NOFLUSH, OP_SUSPEND_FREEZE, OP_CHECK_FINAL,
+	OP_CHECK_ALONE, OP_ARM, OP_RESUME,
 };
+
+struct store;
 
 struct op {
 	enum op_kind kind;
@@ -352,17 +401,37 @@ struct op {
 	char *text;		/* uuid, message; OP_CHECK_ALONE: the one opener */
 	struct dmtable table;	/* OP_LOAD; TABLE_DEV in params: see plan.c */
 	bool read_only;
+	struct store *store;	/* OP_STORE; what TABLE_STORE stands for */
+	unsigned int level;	/* suspends of one level (not 0) go in parallel */
+	/* for errors, where they are not what the kind of step says */
+	enum stage stage;
+	char owner[NAME_LEN];
 };
 
+/* a critical section as it went */
+struct window {
+	int64_t instant_us;	/* since the epoch: when all were suspended */
+	int64_t frozen_us;	/* first suspend to last resume */
+};
+
+/*
+ * Each run of critical steps is one critical section. What fails after the
+ * last of them is not undone.
+ */
 struct plan {
 	size_t n, cap;
 	struct op *op;
-	size_t crit_first, crit_n;	/* the critical run of ops */
+	long suspend_ms;	/* what a section may take; 0: as for mirrors */
+	struct window window;	/* of the last section */
 	struct journal j;
 };
 
-/* a device in the params of a table that may not exist yet: \1name\1 */
+/*
+ * In the params of a table: a device that may not exist yet, \1name\1, and
+ * the store of this step, which is a device only when it has been made.
+ */
 #define TABLE_DEV	'\1'
+#define TABLE_STORE	'\2'
 
 struct op *plan_add(struct plan *p, enum op_kind kind, const char *dev,
 		    const char *text);
@@ -371,10 +440,81 @@ void plan_load(struct plan *p, const char *dev, const struct dmtable *t,
 char *op_table_text(const struct op *op);
 void plan_print(const struct plan *p);
 enum xit plan_run(struct plan *p);
+enum xit plan_steps(struct plan *p, int dog);
 void plan_free(struct plan *p);
 bool op_is_critical(enum op_kind k);
 void fault_point(void);
+bool fault_on(void);
 bool fault_fails(void);
+
+/* ---- sliding under a device in use (slide.c) ---- */
+
+struct slide {
+	struct blk dev;
+	char name[NAME_LEN], qsrc[NAME_LEN];
+	char uuid[UUID_LEN];	/* of NAME-qsrc */
+	struct dmtable old;
+};
+
+enum xit slide_check_dm(const struct dmdev *d);
+enum xit slide_check(struct slide *s, const char *what);
+enum xit slide_check_same(const struct slide *s);
+void plan_slide(const struct slide *s, const struct dmtable *ours,
+		struct plan *p);
+void slide_journal(const struct slide *s, struct jmember *m);
+void make_uuid(char *uuid, const char *prefix);
+
+/* ---- where a snapshot keeps what was overwritten (store.c) ---- */
+
+struct store {
+	bool file;		/* a path, at which a file is made */
+	char path[512];		/* as the user said it; absolute for a file */
+	struct blk blk;		/* the device; for a file its file system's */
+	uint64_t sectors;	/* of the file */
+	unsigned int max_block;	/* its blocks may not be larger */
+	int loop_fd;		/* < 0: none yet, or not any more */
+	unsigned int loop_major, loop_minor;
+};
+
+enum xit store_find(const char *word, const struct blk *dev, struct store *s);
+enum xit store_check(const struct store *s, const struct blk *dev);
+enum xit store_apart_from_device(const struct store *s, const char *dev,
+				 const struct blk *member);
+enum xit stores_apart(const struct store *s, const char *dev,
+		      const struct store *other);
+void store_warn(const struct store *s, const struct blk *dev);
+char *store_text(const struct store *s, bool real);
+enum xit store_make(struct store *s, const char *dev);
+void store_close(struct store *s);
+void store_forget(const char *path);
+void store_show(const char *devno, char *buf, size_t size, int64_t *room);
+
+/* ---- snapshots (snapshot.c, snapcreate.c, snapremove.c) ---- */
+
+struct snapshot {
+	struct dmdev dev;
+	uint64_t sectors;
+	struct cbw_table table;
+	struct cbw_status st;
+	bool has_view;
+	struct dmdev view;
+	enum vstate view_state;
+	char view_error[96];
+	char store[512];	/* path to show */
+	int64_t store_room;	/* bytes its file can still grow by, < 0: unknown */
+	const char *consistency;	/* after create; NULL: unknown */
+};
+
+int snapshot_read(const char *name, struct snapshot *s);
+enum xit snapshot_find(const char *word, struct snapshot *s);
+int snapshot_list(struct snapshot **list, size_t *n);
+bool snapshot_src(const struct snapshot *s, struct dmdev *src);
+bool view_cbw(const struct dmdev *view, char *name, size_t size);
+int sync_device(const char *name);
+enum xit unsnapshot(const struct jmember *m);
+bool unsnapshot_begun(const struct jmember *m);
+/* what a critical section of a snapshot may take, when nobody says --timeout */
+#define SNAPSHOT_MS	10000
 
 struct group;
 
@@ -390,6 +530,7 @@ struct rescue {
 struct group *group_prepare(const struct op *op, size_t n,
 			    const struct journal *j);
 int group_run(struct group *g, long deadline_ms, size_t *failed_at);
+struct window group_window(const struct group *g);
 void group_rescue(struct group *g, struct rescue *r);
 void group_free(struct group *g);
 void group_enter(void);
@@ -402,7 +543,7 @@ int dmpoll_arm(int fd);
 /* ---- recovery (recover.c) and the watchdog (watchdog.c) ---- */
 
 enum xit recover_journal(struct journal *j, struct rescue *r);
-enum xit recover_after(struct journal *j, const struct rescue *r);
+enum xit recover_after(struct journal *j, struct rescue *r);
 enum xit recover_if_needed(void);
 
 int watchdog_main(int argc, char **argv);
@@ -431,7 +572,8 @@ enum xit mirror_find(const char *word, struct mirror *m);
 int mirror_read(const char *name, struct mirror *m);
 enum xit mirror_refresh(struct mirror *m);
 enum xit mirror_message(struct mirror *m, const char *msg);
-void plan_bitmap(struct plan *p, const char *name, const struct ranges *r);
+void plan_ranges(struct plan *p, const char *name, const char *verb,
+		 const struct ranges *r);
 enum xit messages_run(struct plan *p);
 enum xit mirror_mark_dirty(const char *name, const struct ranges *r);
 int mirror_list(struct mirror **list, size_t *n);
@@ -475,15 +617,33 @@ struct orphan {
 	char what[128];
 };
 
+/* what `snapshot create` has to say beyond what the devices say */
+struct created {
+	struct window window;
+	const char **consistency;	/* of each name */
+};
+
+struct listing {
+	struct mirror *m;
+	size_t n;
+	struct snapshot *s;
+	size_t sn;
+	struct orphan *o;
+	size_t on;
+	const struct created *created;	/* NULL: nothing was created */
+};
+
 struct json_object;
 
-void json_status(const struct mirror *m, size_t n, const struct orphan *o,
-		 size_t on, bool line);
+void json_status(const struct listing *l, bool line);
 void json_error(const struct err *e);
 void json_plan(const struct plan *p);
 struct json_object *json_mirror(const struct mirror *m);
+struct json_object *json_snapshot(const struct snapshot *s);
 void json_line(struct json_object *o);
 enum xit report_done(char **names, int n);
+enum xit report_snapshots(char **names, int n, const struct created *how);
+void instant_text(int64_t us, char *buf, size_t size);
 int orphan_list(struct orphan **list, size_t *n);
 
 #endif

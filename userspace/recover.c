@@ -94,10 +94,39 @@ static void after_end(const struct jmember *m)
 	job_file_drop(m->src_uuid);
 }
 
-enum xit recover_after(struct journal *j, const struct rescue *r)
+/* Told, but not the error of the command that recovers. */
+static void tell(const struct jmember *m)
+{
+	note("%s: its old table could not be put back (%s): `qmirrorctl snapshot remove %s` tries again",
+	     m->name, the_err.desc, m->name);
+	err_clear();
+}
+
+/* The last one first. */
+static void after_snapshot(const struct journal *j)
 {
 	size_t i;
 
+	for (i = j->n; i-- > 0;)
+		if (unsnapshot(&j->m[i]) != XIT_OK)
+			tell(&j->m[i]);
+}
+
+static void after_unsnapshot(const struct jmember *m, struct rescue *r)
+{
+	if (!unsnapshot_begun(m))
+		return;
+	r->side = RESCUE_FORWARD;
+	if (unsnapshot(m) != XIT_OK)
+		tell(m);
+}
+
+enum xit recover_after(struct journal *j, struct rescue *r)
+{
+	size_t i;
+
+	if (j->verb == JV_SNAPSHOT && r->side == RESCUE_BACK)
+		after_snapshot(j);
 	for (i = 0; i < j->n; i++) {
 		switch (j->verb) {
 		case JV_START_SLIDE:
@@ -109,6 +138,11 @@ enum xit recover_after(struct journal *j, const struct rescue *r)
 		case JV_END:
 			if (r->side == RESCUE_FORWARD)
 				after_end(&j->m[i]);
+			break;
+		case JV_SNAPSHOT:
+			break;
+		case JV_UNSNAPSHOT:
+			after_unsnapshot(&j->m[i], r);
 			break;
 		}
 	}

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "qmirrorctl.h"
@@ -75,11 +76,18 @@ int orphan_list(struct orphan **list, size_t *n)
 	r = dm_list(&dev, &nd);
 	if (r)
 		return r;
-	for (i = 0; i < nd; i++)
+	for (i = 0; i < nd; i++) {
+		char cbw[NAME_LEN];
+
 		if (strncmp(dev[i].uuid, UUID_SRC, strlen(UUID_SRC)) == 0 &&
 		    dev[i].open_count == 0)
 			orphan_add(list, n, dev[i].name,
-				   "the source of a mirror that is gone; qmirrorctl remove takes it away");
+				   "the source of a job that is gone; qmirrorctl remove takes it away");
+		if (strncmp(dev[i].uuid, UUID_SNAP, strlen(UUID_SNAP)) == 0 &&
+		    !view_cbw(&dev[i], cbw, sizeof(cbw)))
+			orphan_add(list, n, dev[i].name,
+				   "the view of a snapshot that is gone; qmirrorctl remove takes it away");
+	}
 	free(dev);
 	return 0;
 }
@@ -121,34 +129,70 @@ static void print_mirror(const struct mirror *m)
 		printf(", %.0f s to go\n", m->eta);
 }
 
-static void print_all(const struct mirror *m, size_t n, const struct orphan *o,
-		      size_t on)
+static void print_snapshot(const struct snapshot *s)
+{
+	const struct cbw_status *st = &s->st;
+	uint64_t size = s->table.cluster_size << SECTOR_SHIFT;
+	char a[32], b[32], room[64] = "";
+
+	printf("%s: snapshot %s%s, %llu of %llu clusters copied (%s of %s), %s",
+	       s->dev.name, sstate_name(st->state),
+	       s->dev.suspended ? ", suspended" : "",
+	       (unsigned long long)st->copied, (unsigned long long)st->clusters,
+	       human_size(st->copied * size, a, sizeof(a)),
+	       human_size(s->sectors << SECTOR_SHIFT, b, sizeof(b)),
+	       s->table.on_cbw_error);
+	if (s->table.cbw_timeout)
+		printf(", a copy may take %llu ms",
+		       (unsigned long long)s->table.cbw_timeout);
+	if (s->store_room >= 0)
+		snprintf(room, sizeof(room), " (%s free)",
+			 human_size((uint64_t)s->store_room, a, sizeof(a)));
+	printf("\n  view %s%s%s%s, store %s%s\n", s->has_view ?
+	       "/dev/mapper/" : "none", s->has_view ? s->view.name : "",
+	       s->has_view ? " " : "", s->has_view ?
+	       vstate_name(s->view_state) : "", s->store, room);
+	if (strcmp(st->error, "-") != 0)
+		printf("  first error %s, %llu guest writes failed\n", st->error,
+		       (unsigned long long)st->failed_writes);
+}
+
+static void print_all(const struct listing *l)
 {
 	size_t i;
 
 	if (opt.json) {
-		json_status(m, n, o, on, opt.watch);
+		json_status(l, opt.watch);
 		return;
 	}
-	for (i = 0; i < n; i++)
-		print_mirror(&m[i]);
-	for (i = 0; i < on; i++)
-		printf("%s: orphan: %s\n", o[i].device, o[i].what);
-	if (!n && !on && !opt.quiet)
-		puts("no mirrors");
+	for (i = 0; i < l->n; i++)
+		print_mirror(&l->m[i]);
+	for (i = 0; i < l->sn; i++)
+		print_snapshot(&l->s[i]);
+	for (i = 0; i < l->on; i++)
+		printf("%s: orphan: %s\n", l->o[i].device, l->o[i].what);
+	if (!l->n && !l->sn && !l->on && !opt.quiet)
+		puts("no mirrors, no snapshots");
 	fflush(stdout);
+}
+
+static void listing_free(struct listing *l)
+{
+	free(l->m);
+	free(l->s);
+	free(l->o);
+	memset(l, 0, sizeof(*l));
 }
 
 /* What a verb that worked says: the state its mirrors are in now. */
 enum xit report_done(char **names, int n)
 {
-	struct mirror *m = xcalloc((size_t)n, sizeof(*m));
+	struct listing l = { .m = xcalloc((size_t)n, sizeof(*l.m)) };
 	enum xit x = XIT_OK;
-	size_t got = 0;
 	int i;
 
 	for (i = 0; i < n && x == XIT_OK && (opt.json || !opt.quiet); i++) {
-		x = mirror_find(names[i], &m[got]);
+		x = mirror_find(names[i], &l.m[l.n]);
 		/* somebody ended it since: nothing to show, nothing wrong */
 		if (x == XIT_STATE || x == XIT_NODEV) {
 			err_clear();
@@ -156,41 +200,122 @@ enum xit report_done(char **names, int n)
 			continue;
 		}
 		if (x == XIT_OK && !opt.json)
-			printf("%s: %s\n", m[got].dev.name,
-			       mstate_name(m[got].st.state));
-		got++;
+			printf("%s: %s\n", l.m[l.n].dev.name,
+			       mstate_name(l.m[l.n].st.state));
+		l.n++;
 	}
 	if (x == XIT_OK && opt.json)
-		json_status(m, got, NULL, 0, false);
-	free(m);
+		json_status(&l, false);
+	listing_free(&l);
+	return x;
+}
+
+/* 2026-11-26T21:30:00.123456Z */
+void instant_text(int64_t us, char *buf, size_t size)
+{
+	time_t t = (time_t)(us / 1000000);
+	struct tm tm;
+	size_t n;
+
+	gmtime_r(&t, &tm);
+	n = strftime(buf, size, "%Y-%m-%dT%H:%M:%S", &tm);
+	snprintf(buf + n, size - n, ".%06dZ", (int)(us % 1000000));
+}
+
+static void print_created(const struct listing *l)
+{
+	const struct created *how = l->created;
+	char at[64];
+	size_t i;
+
+	for (i = 0; i < l->sn; i++) {
+		const struct snapshot *s = &l->s[i];
+
+		printf("%s: snapshot %s, view /dev/mapper/%s, store %s, on-cbw-error: %s, consistency: %s\n",
+		       s->dev.name, sstate_name(s->st.state), s->view.name,
+		       s->store, s->table.on_cbw_error, s->consistency);
+	}
+	instant_text(how->window.instant_us, at, sizeof(at));
+	printf("group: %zu %s, instant %s, frozen for %lld µs\n", l->sn,
+	       l->sn == 1 ? "device" : "devices", at,
+	       (long long)how->window.frozen_us);
+}
+
+/* The snapshots a verb worked on; after create (how) with all it can tell. */
+enum xit report_snapshots(char **names, int n, const struct created *how)
+{
+	struct listing l = { .s = xcalloc((size_t)n, sizeof(*l.s)),
+			     .created = how };
+	enum xit x = XIT_OK;
+	int i;
+
+	for (i = 0; i < n && x == XIT_OK && (opt.json || !opt.quiet); i++) {
+		x = snapshot_find(names[i], &l.s[l.sn]);
+		/* as above */
+		if (x == XIT_STATE || x == XIT_NODEV) {
+			err_clear();
+			x = XIT_OK;
+			continue;
+		}
+		if (x == XIT_OK && how)
+			l.s[l.sn].consistency = how->consistency[i];
+		l.sn++;
+	}
+	if (x == XIT_OK && opt.json)
+		json_status(&l, false);
+	else if (x == XIT_OK && !opt.quiet && how)
+		print_created(&l);
+	else if (x == XIT_OK && !opt.quiet)
+		print_all(&l);
+	listing_free(&l);
 	return x;
 }
 
 /* ---- the verb ---- */
 
-static enum xit gather(int argc, char **argv, struct mirror **m, size_t *n,
-		       struct orphan **o, size_t *on)
+/* A name is a mirror's or a snapshot's. */
+static enum xit gather_one(const char *word, struct listing *l)
+{
+	struct blk b;
+	enum xit x = blk_find(word, "NAME", &b);
+
+	if (x != XIT_OK)
+		return x;
+	if (b.is_dm && snapshot_read(b.dm.name, &l->s[l->sn]) == 0) {
+		l->sn++;
+		return XIT_OK;
+	}
+	x = mirror_find(word, &l->m[l->n]);
+	if (x == XIT_OK)
+		l->n++;
+	else if (x == XIT_STATE)
+		snprintf(the_err.desc, sizeof(the_err.desc),
+			 "%.200s carries no mirror and no snapshot; `qmirrorctl status` lists those there are",
+			 word);
+	return x;
+}
+
+static enum xit gather(int argc, char **argv, struct listing *l)
 {
 	enum xit x = XIT_OK;
 	int i, r;
 
-	*o = NULL;
-	*on = 0;
+	memset(l, 0, sizeof(*l));
 	if (argc == 0) {
-		r = mirror_list(m, n);
+		r = mirror_list(&l->m, &l->n);
 		if (!r)
-			r = orphan_list(o, on);
+			r = snapshot_list(&l->s, &l->sn);
+		if (!r)
+			r = orphan_list(&l->o, &l->on);
 		if (r)
 			return err_set(XIT_FAIL, ST_LOOKUP, r, NULL,
 				       "device-mapper: %s", strerror(-r));
 		return XIT_OK;
 	}
-	*m = xcalloc((size_t)argc, sizeof(**m));
-	*n = 0;
-	for (i = 0; i < argc && x == XIT_OK; i++) {
-		x = mirror_find(argv[i], *m + *n);
-		(*n)++;
-	}
+	l->m = xcalloc((size_t)argc, sizeof(*l->m));
+	l->s = xcalloc((size_t)argc, sizeof(*l->s));
+	for (i = 0; i < argc && x == XIT_OK; i++)
+		x = gather_one(argv[i], l);
 	return x;
 }
 
@@ -222,11 +347,10 @@ static enum xit watch(int argc, char **argv)
 	int64_t until = deadline_ms(opt.timeout_ms);
 	struct progress *p = NULL;
 	char (*names)[NAME_LEN] = NULL;
-	size_t pn = 0, n, on;
+	size_t pn = 0, some;
 	int fd = dmpoll_open();
 	enum xit x = XIT_OK;
-	struct orphan *o;
-	struct mirror *m;
+	struct listing l;
 
 	if (fd < 0)
 		return err_set(XIT_FAIL, ST_NONE, fd, NULL,
@@ -236,17 +360,17 @@ static enum xit watch(int argc, char **argv)
 
 		if (dmpoll_arm(fd))
 			break;
-		x = gather(argc, argv, &m, &n, &o, &on);
+		x = gather(argc, argv, &l);
 		if (x == XIT_OK) {
-			rates(m, n, &p, &pn, &names);
-			print_all(m, n, o, on);
+			rates(l.m, l.n, &p, &pn, &names);
+			print_all(&l);
 		}
-		free(m);
-		free(o);
+		some = l.n + l.sn;
+		listing_free(&l);
 		if (x != XIT_OK || now_ms() >= until || ferror(stdout))
 			break;
 		/* something to see each second only while something runs */
-		poll(&pfd, 1, n || until != INT64_MAX ? TICK_MS : -1);
+		poll(&pfd, 1, some || until != INT64_MAX ? TICK_MS : -1);
 	}
 	free(p);
 	free(names);
@@ -256,17 +380,14 @@ static enum xit watch(int argc, char **argv)
 
 enum xit cmd_status(int argc, char **argv)
 {
-	struct mirror *m = NULL;
-	struct orphan *o = NULL;
-	size_t n, on;
+	struct listing l;
 	enum xit x;
 
 	if (opt.watch)
 		return watch(argc, argv);
-	x = gather(argc, argv, &m, &n, &o, &on);
+	x = gather(argc, argv, &l);
 	if (x == XIT_OK)
-		print_all(m, n, o, on);
-	free(m);
-	free(o);
+		print_all(&l);
+	listing_free(&l);
 	return x;
 }

@@ -109,6 +109,6 @@ is "$(table_of plain)" "0 $LEN linear $(stat -c '%Hr:%Lr' "$A") 0" "it is on the
 tool 0 "remove" remove plain
 refuses 3 'not found' "remove of nothing" remove plain
 tool 0 "status of nothing" status
-is "$OUT" "no mirrors" "says so"
+is "$OUT" "no mirrors, no snapshots" "says so"
 
 done_testing

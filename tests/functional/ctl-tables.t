@@ -96,7 +96,7 @@ tool 0 "group: full speed" mirror set g2 speed=0
 tool 0 "group: complete both" mirror complete g1 g2 --group --wait --timeout 60
 like "$(table_of g1)$(table_of g2)" ' linear .* linear ' "group: both moved"
 tool 0 "status" status
-is "$OUT" "no mirrors" "nothing is left"
+is "$OUT" "no mirrors, no snapshots" "nothing is left"
 dmsetup remove g1 g2
 dmsetup remove t1 t2
 

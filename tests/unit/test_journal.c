@@ -40,8 +40,8 @@ static void sample(struct journal *j)
 	j->verb = JV_START_SLIDE;
 	strcpy(j->what, "mirror start");
 	j->pid = 4711;
-	j->n = 2;
-	j->m = xcalloc(2, sizeof(*j->m));
+	j->n = 3;
+	j->m = xcalloc(3, sizeof(*j->m));
 	m = &j->m[0];
 	strcpy(m->name, "a name with blanks");
 	strcpy(m->src, "a name with blanks-qsrc");
@@ -66,6 +66,11 @@ static void sample(struct journal *j)
 	m->length = UINT64_MAX / 512;
 	strcpy(m->uuid, UUID_PLAIN "1");
 	m->need_final = true;
+	m = &j->m[2];
+	strcpy(m->name, "frozen");
+	strcpy(m->view, "frozen-snap");
+	strcpy(m->view_uuid, UUID_SNAP "5");
+	strcpy(m->store, "/srv/some where/store file");
 }
 
 static void same(const struct journal *a, const struct journal *b)
@@ -83,6 +88,9 @@ static void same(const struct journal *a, const struct journal *b)
 		assert_string_equal(x->src, y->src);
 		assert_string_equal(x->src_uuid, y->src_uuid);
 		assert_string_equal(x->uuid, y->uuid);
+		assert_string_equal(x->view, y->view);
+		assert_string_equal(x->view_uuid, y->view_uuid);
+		assert_string_equal(x->store, y->store);
 		assert_string_equal(x->top, y->top);
 		assert_string_equal(x->top_to, y->top_to);
 		assert_int_equal(x->top_major, y->top_major);

@@ -6,6 +6,7 @@
 
 static const struct options defaults = {
 	.timeout_ms = -1, .granularity = -1, .buf_size = -1, .speed = -1,
+	.cbw_timeout = -1, .cluster_size = -1,
 };
 
 static enum xit parse(const char *line, const struct verb **v)
@@ -32,7 +33,19 @@ static void malformed(void **state __unused_arg)
 		{ "frobnicate", "unknown verb 'frobnicate'" },
 		{ "mirror", "which verb" },
 		{ "mirror explode x", "no verb 'explode'" },
-		{ "snapshot create a=b", "unknown verb 'snapshot'" },
+		{ "snapshot", "which verb" },
+		{ "snapshot arm a", "no verb 'arm'" },
+		{ "snapshot create", "needs DEV=STORE" },
+		{ "snapshot release a 0", "needs NAME OFFSET LENGTH" },
+		{ "snapshot remove", "needs NAME" },
+		{ "snapshot remove a --force", "has no option --force" },
+		{ "snapshot create a=b --on-cbw-error stop", "'stop' is none" },
+		{ "snapshot create a=b --cbw-timeout 1h", "no time" },
+		{ "snapshot create a=b --cluster-size x", "no size" },
+		{ "snapshot create a=b --cluster-size", "needs a value" },
+		{ "snapshot create a=b --granularity 64K", "has no option --granularity" },
+		{ "snapshot create a=b --format ''", "the value is empty" },
+		{ "mirror start a b --no-freeze", "has no option --no-freeze" },
 		{ "mirror start", "needs SOURCE TARGET" },
 		{ "mirror start a", "needs SOURCE TARGET" },
 		{ "mirror start a b c", "takes only SOURCE TARGET" },
@@ -152,6 +165,52 @@ static void start_words(void **state __unused_arg)
 	}
 }
 
+static enum xit create(const char *line)
+{
+	static char copy[256], *words[16];
+	const struct verb *v;
+	int argc = 0;
+	char *w, *save = NULL;
+
+	if (parse(line, &v) != XIT_OK)
+		return XIT_OK;
+	/* `snapshot create` and what follows it, without the options */
+	strcpy(copy, line);
+	for (w = strtok_r(copy, " ", &save); w; w = strtok_r(NULL, " ", &save))
+		if (argc || strchr(w, '=') || strcmp(w, "x") == 0)
+			words[argc++] = w;
+	words[argc] = NULL;
+	return v->run(1, words);
+}
+
+static void snapshot_words(void **state __unused_arg)
+{
+	static const struct {
+		const char *line, *says;
+		enum xit x;
+	} rows[] = {
+		{ "snapshot create x", "expected DEV=STORE", XIT_USAGE },
+		{ "snapshot create =s", "expected DEV=STORE", XIT_USAGE },
+		{ "snapshot create a=", "expected DEV=STORE", XIT_USAGE },
+		{ "snapshot create a=s --cluster-size 2K", "4K to 64M", XIT_USAGE },
+		{ "snapshot create a=s --cluster-size 128M", "4K to 64M", XIT_USAGE },
+		{ "snapshot create a=s --cluster-size 96K", "power of two", XIT_USAGE },
+		{ "snapshot create a=s --cluster-size 5000", "power of two", XIT_USAGE },
+		{ "snapshot create a=s --protect b", "DEV=FILE", XIT_USAGE },
+		{ "snapshot create a=s --format qcow2", "unknown format 'qcow2'", XIT_FAIL },
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
+		enum xit x = create(rows[i].line);
+
+		if (x != rows[i].x || !strstr(the_err.desc, rows[i].says))
+			fail_msg("'%s': %d '%s'", rows[i].line, x,
+				 the_err.desc);
+	}
+	assert_string_equal(err_class(&the_err), "InvalidBlockFormat");
+}
+
 static void settings(void **state __unused_arg)
 {
 	static char *const bad[] = {
@@ -201,7 +260,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(malformed), cmocka_unit_test(well_formed),
-		cmocka_unit_test(start_words), cmocka_unit_test(settings),
+		cmocka_unit_test(start_words), cmocka_unit_test(snapshot_words),
+		cmocka_unit_test(settings),
 		cmocka_unit_test(tables_agree),
 	};
 

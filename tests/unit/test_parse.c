@@ -240,6 +240,68 @@ static void tables(void **state __unused_arg)
 			 -EINVAL);
 }
 
+static void cbw_lines(void **state __unused_arg)
+{
+	static const char *const bad[] = {
+		"", "armed", "asleep 0/8 0 - 0 0", "armed 9/8 0 - 0 0",
+		"armed 1 0 - 0 0", "armed 1/8 x - 0 0", "armed 1/8 0 -",
+		"armed 1/8 0 - x",
+	};
+	struct cbw_status st;
+	size_t i;
+
+	assert_int_equal(parse_cbw_status(
+		"armed 3/512 1 write:ENOSPC:2048 7 6 cluster_size 128 on_cbw_error break-guest-write cbw_timeout 0",
+		&st), 0);
+	assert_int_equal(st.state, SS_ARMED);
+	assert_int_equal(st.copied, 3);
+	assert_int_equal(st.clusters, 512);
+	assert_int_equal(st.in_flight, 1);
+	assert_string_equal(st.error, "write:ENOSPC:2048");
+	assert_int_equal(st.failed_writes, 7);
+	for (i = 0; i < ARRAY_SIZE(bad); i++)
+		assert_int_equal(parse_cbw_status(bad[i], &st), -EINVAL);
+	assert_int_equal(sstate_of("idle 0/8 0 - 0"), SS_IDLE);
+	assert_int_equal(sstate_of("armed 0/8"), SS_ARMED);
+	assert_int_equal(sstate_of("broken"), SS_BROKEN);
+	assert_true(sstate_of("arm 0/8") < 0);
+	assert_true(sstate_of("") < 0);
+}
+
+static void cbw_tables(void **state __unused_arg)
+{
+	enum vstate v;
+	struct cbw_table t;
+	char error[96];
+
+	assert_int_equal(parse_cbw_table(
+		"253:5 0 7:0 8 7 cluster_size 8 on_cbw_error break-snapshot cbw_timeout 1500 idle", &t), 0);
+	assert_string_equal(t.source, "253:5");
+	assert_string_equal(t.store, "7:0");
+	assert_int_equal(t.store_offset, 8);
+	assert_int_equal(t.cluster_size, 8);
+	assert_string_equal(t.on_cbw_error, "break-snapshot");
+	assert_int_equal(t.cbw_timeout, 1500);
+	assert_int_equal(parse_cbw_table("253:5 0 7:0 0", &t), 0);
+	assert_int_equal(t.cluster_size, 128);
+	assert_string_equal(t.on_cbw_error, "break-guest-write");
+	assert_int_equal(parse_cbw_table("253:5 0 7:0", &t), -EINVAL);
+	assert_int_equal(parse_cbw_table("253:5 0 7:0 0 2 cluster_size", &t),
+			 -EINVAL);
+	assert_int_equal(parse_cbw_table("253:5 0 7:0 0 2 cluster_size 0", &t),
+			 -EINVAL);
+	assert_int_equal(parse_view_status("live -", &v, error, sizeof(error)),
+			 0);
+	assert_int_equal(v, VS_LIVE);
+	assert_int_equal(parse_view_status("ended -", &v, error,
+					   sizeof(error)), 0);
+	assert_int_equal(v, VS_ENDED);
+	assert_int_equal(parse_view_status("unknown -", &v, error,
+					   sizeof(error)), -EINVAL);
+	assert_int_equal(parse_view_status("live", &v, error, sizeof(error)),
+			 -EINVAL);
+}
+
 static void names(void **state __unused_arg)
 {
 	char longest[NAME_LEN + 1];
@@ -289,7 +351,8 @@ int main(void)
 		cmocka_unit_test(times), cmocka_unit_test(bitmaps),
 		cmocka_unit_test(many_ranges), cmocka_unit_test(status_lines),
 		cmocka_unit_test(bad_status_lines), cmocka_unit_test(tables),
-		cmocka_unit_test(names),
+		cmocka_unit_test(names), cmocka_unit_test(cbw_lines),
+		cmocka_unit_test(cbw_tables),
 	};
 
 	return cmocka_run_group_tests_name("parse", tests, NULL, NULL);
