@@ -671,6 +671,8 @@ enum xit cmd_mirror_cancel(int argc, char **argv)
 static enum xit may_remove(const struct dmdev *d)
 {
 	bool ours = strncmp(d->uuid, "QMIRROR", 7) == 0;
+	struct snapshot snap;
+	char cbw[NAME_LEN];
 	struct mirror m;
 	int r = mirror_read(d->name, &m);
 
@@ -687,6 +689,14 @@ static enum xit may_remove(const struct dmdev *d)
 				       d->name, d->name);
 		ours = true;
 	}
+	if (snapshot_read(d->name, &snap) == 0)
+		return err_set(XIT_BUSY, ST_CHECK, EBUSY, d->name,
+			       "%s carries a snapshot; `snapshot remove %s` puts its old table back",
+			       d->name, d->name);
+	if (view_cbw(d, cbw, sizeof(cbw)))
+		return err_set(XIT_BUSY, ST_CHECK, EBUSY, d->name,
+			       "%s is the view of a snapshot; `snapshot remove %s` ends that",
+			       d->name, cbw);
 	if (!ours)
 		return err_set(XIT_BUSY, ST_CHECK, EPERM, d->name,
 			       "%s is no device of qmirrorctl's; nothing was changed",

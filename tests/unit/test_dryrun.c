@@ -20,6 +20,8 @@ struct fake {
 #define ST(state, ending) state " no 8/8 0/8 ok - 0 0 0 8 speed 0 copy_mode " \
 	"background on_source_error report on_target_error report " ending " 0"
 
+#define SARGS "cluster_size 128 on_cbw_error break-guest-write cbw_timeout 0"
+
 static const struct fake fakes[] = {
 	{ "data", "", 0, "linear", "8:0 0", NULL, 1 },
 	{ "top", "", 1, "linear", "253:0 0", NULL, 0 },
@@ -31,6 +33,18 @@ static const struct fake fakes[] = {
 	{ "vg-data", "LVM-abc", 7, "qmirror", "8:48 0 8:16 0", ST("ready", "-"), 1 },
 	{ "part", "", 8, "qmirror", "8:48 0 8:16 0 2 sync none", ST("ready", "-"), 1 },
 	{ "stop", "", 9, "qmirror", "8:48 0 8:16 0", ST("standby", "-"), 1 },
+	{ "s", "", 10, "cbw", "253:11 0 8:64 0 6 " SARGS, "armed 1/16 0 - 0 6 " SARGS, 1 },
+	{ "s-qsrc", UUID_SRC "2", 11, "linear", "8:80 0", NULL, 2 },
+	{ "s-snap", UUID_SNAP "2", 12, "cbw-snapshot", "253:11 0 8:64 0", "live -", 0 },
+	{ "o", "", 13, "cbw", "253:14 0 8:96 0 6 " SARGS, "idle 0/16 0 - 0 6 " SARGS, 1 },
+	{ "o-qsrc", UUID_SRC "3", 14, "linear", "8:112 0", NULL, 2 },
+	{ "o-snap", UUID_SNAP "3", 15, "cbw-snapshot", "253:14 0 8:96 0", "ended -", 1 },
+	{ "spare", "", 16, "linear", "8:144 0", NULL, 0 },
+	{ "spare2", "", 17, "linear", "8:160 0", NULL, 0 },
+	{ "lost-snap", UUID_SNAP "4", 18, "cbw-snapshot", "253:99 0 8:99 0", "ended -", 0 },
+	{ "log", "", 19, "linear", "8:176 0", NULL, 1 },
+	{ "log-snap", "", 20, "linear", "8:192 0", NULL, 0 },
+	{ "root", "", 21, "linear", "8:208 0", NULL, 1 },
 };
 
 static const struct fake *fake_of(const char *name)
@@ -93,6 +107,35 @@ int __wrap_dm_status(const char *name, struct dmtable *t)
 		return -ENXIO;
 	dmtable_add(t, 0, 2048, f->type, f->status ? f->status : "");
 	return 0;
+}
+
+int __wrap_dm_list(struct dmdev **list, size_t *n);
+int __wrap_dm_list(struct dmdev **list, size_t *n)
+{
+	size_t i;
+
+	*n = ARRAY_SIZE(fakes);
+	*list = xcalloc(*n, sizeof(**list));
+	for (i = 0; i < *n; i++)
+		show(&fakes[i], *list + i);
+	return 0;
+}
+
+enum xit __wrap_blk_no_signature(const struct blk *b, const char *role);
+enum xit __wrap_blk_no_signature(const struct blk *b __unused_arg,
+				 const char *role __unused_arg)
+{
+	return XIT_OK;
+}
+
+/* top is on data; nothing else is on anything */
+bool __wrap_blk_is_on(unsigned int maj, unsigned int min, unsigned int bmaj,
+		      unsigned int bmin);
+bool __wrap_blk_is_on(unsigned int maj, unsigned int min, unsigned int bmaj,
+		      unsigned int bmin)
+{
+	return (maj == bmaj && min == bmin) ||
+	       (maj == 253 && min == 1 && bmaj == 253 && bmin == 0);
 }
 
 #define FORBIDDEN(name, ...)						\
@@ -201,7 +244,8 @@ static enum xit tool(const char *line)
 	enum xit x;
 
 	opt = (struct options){ .timeout_ms = -1, .granularity = -1,
-				.buf_size = -1, .speed = -1 };
+				.buf_size = -1, .speed = -1,
+				.cbw_timeout = -1, .cluster_size = -1 };
 	err_clear();
 	strcpy(copy, line);
 	argv[argc++] = (char *)"qmirrorctl";
@@ -389,6 +433,163 @@ static void cancel(void **state __unused_arg)
 "resume stop\n");
 }
 
+#define SLID(name, old, store, args)						\
+	"create " name "-qsrc (uuid QMIRROR-src-<random>)\n"			\
+	"load " name "-qsrc: 0 2048 error\n"					\
+	"resume " name "-qsrc\n"						\
+	"load " name "-qsrc: 0 2048 linear " old "\n"				\
+	"load " name ": 0 2048 cbw /dev/mapper/" name "-qsrc 0 " store " 0 " args " idle\n" \
+	"suspend " name "-qsrc (noflush)\n"					\
+	"suspend " name "\n"							\
+	"resume " name "-qsrc\n"						\
+	"resume " name "\n"
+#define VIEW(name, store)							\
+	"create " name "-snap (uuid QMIRROR-snap-<random>)\n"			\
+	"load " name "-snap (read-only): 0 2048 cbw-snapshot /dev/mapper/"	\
+		name "-qsrc 0 " store " 0\n"					\
+	"resume " name "-snap\n"
+
+static void snapshot(void **state __unused_arg)
+{
+	golden("snapshot create data=spare --dry-run",
+SLID("data", "8:0 0", "253:16", "1")
+VIEW("data", "253:16")
+"suspend data (freeze)\n"
+"message data: arm\n"
+"resume data\n");
+}
+
+static void snapshot_args(void **state __unused_arg)
+{
+	static const char bitmap[] = "/tmp/qmirror-unit-protect";
+	FILE *f = fopen(bitmap, "w");
+
+	fputs("0 65536\n524288 4096\n", f);
+	fclose(f);
+	golden("snapshot create data=spare --cluster-size 4K --on-cbw-error break-snapshot "
+	       "--cbw-timeout 2s --no-freeze --format raw --sync-first --dry-run "
+	       "--protect data=/tmp/qmirror-unit-protect",
+SLID("data", "8:0 0", "253:16", "7 cluster_size 8 on_cbw_error break-snapshot cbw_timeout 2000")
+"message data: protect none\n"
+"message data: protect 0 128 1024 8\n"
+VIEW("data", "253:16")
+"sync data\n"
+"suspend data\n"
+"message data: arm\n"
+"resume data\n");
+	unlink(bitmap);
+}
+
+/* a file, and one member on another: the upper one is suspended first */
+static void snapshot_group(void **state __unused_arg)
+{
+	golden("snapshot create data=spare top=/tmp/qmirror-unit-no-store root=spare2 --dry-run",
+SLID("data", "8:0 0", "253:16", "1")
+VIEW("data", "253:16")
+"create /tmp/qmirror-unit-no-store (sparse, 1048576 bytes, unlinked, as a loop device)\n"
+SLID("top", "253:0 0", "<loop of /tmp/qmirror-unit-no-store>", "1")
+VIEW("top", "<loop of /tmp/qmirror-unit-no-store>")
+SLID("root", "8:208 0", "253:17", "1")
+VIEW("root", "253:17")
+"suspend top (freeze)\n"
+"suspend data (freeze)\n"
+"suspend root (freeze)\n"
+"message data: arm\n"
+"message top: arm\n"
+"message root: arm\n"
+"resume data\n"
+"resume root\n"
+"resume top\n");
+	assert_int_not_equal(access("/tmp/qmirror-unit-no-store", F_OK), 0);
+}
+
+static void snapshot_remove(void **state __unused_arg)
+{
+	golden("snapshot remove s --dry-run",
+"remove s-snap\n"
+"message s: disarm\n"
+"load s: 0 2048 linear 8:80 0\n"
+"suspend s\n"
+"resume s\n"
+"remove s-qsrc\n");
+	golden("snapshot release s 0 64K 128K 65536 64K 64K --dry-run",
+"message s: release 0 384\n");
+}
+
+static void snapshot_refused(void **state __unused_arg)
+{
+	static const struct {
+		const char *line;
+		enum xit x;
+		const char *class, *stage, *says;
+	} rows[] = {
+		{ "create nosuch=spare", XIT_NODEV, "DeviceNotFound", "lookup", "DEV nosuch" },
+		{ "create data=spare nosuch=spare2", XIT_NODEV, "DeviceNotFound", "lookup", "DEV nosuch" },
+		{ "create s=spare", XIT_BUSY, "DeviceInUse", "check", "already carries a snapshot" },
+		{ "create m=spare", XIT_BUSY, "DeviceInUse", "check", "already carries a mirror" },
+		{ "create s-snap=spare", XIT_BUSY, "DeviceInUse", "check", "a part of another" },
+		{ "create luks=spare", XIT_BUSY, "DeviceInUse", "check", "has a crypt table" },
+		{ "create sdc=spare", XIT_BUSY, "DeviceInUse", "check", "plain block device" },
+		{ "create log=spare", XIT_BUSY, "DeviceInUse", "check", "log-snap is there already" },
+		{ "create data=spare data=spare2", XIT_BUSY, "DeviceInUse", "check", "named twice" },
+		{ "create data=spare root=spare", XIT_BUSY, "DeviceInUse", "check", "same device as STORE" },
+		{ "create data=/tmp/x top=/tmp/x", XIT_BUSY, "DeviceInUse", "check", "named twice" },
+		{ "create data=data", XIT_BUSY, "DeviceInUse", "check", "same device as member data" },
+		{ "create data=top", XIT_BUSY, "DeviceInUse", "check", "stacked on member data" },
+		{ "create top=data", XIT_BUSY, "DeviceInUse", "check", "top is stacked on STORE" },
+		{ "create root=top data=spare", XIT_BUSY, "DeviceInUse", "check", "stacked on member data" },
+		{ "create data=s-qsrc", XIT_FAIL, "OpenFileFailed", "open-store", "part of another" },
+		{ "create data=/tmp", XIT_FAIL, "OpenFileFailed", "create-store", "the path exists" },
+		{ "create data=/nosuch/x", XIT_FAIL, "OpenFileFailed", "create-store", "No such file" },
+		{ "create data=/dev/nosuch", XIT_FAIL, "OpenFileFailed", "create-store", "no such device" },
+		{ "create data=/tmp/x/", XIT_FAIL, "OpenFileFailed", "create-store", "no name of a file" },
+		{ "create data=/nosuch/x nosuch=spare", XIT_FAIL, "OpenFileFailed", "create-store", "/nosuch/x" },
+		{ "create data=spare --format qcow2", XIT_FAIL, "InvalidBlockFormat", "check", "qcow2" },
+		{ "create data=big", XIT_FAIL, "InvalidBlockFormat", "check", "logical blocks of 4096" },
+		{ "create data=spare --protect root=/tmp/x", XIT_USAGE, "GenericError", "check", "none of the devices" },
+		{ "create data=spare --protect data=/nosuch", XIT_FAIL, "GenericError", "check", "cannot be opened" },
+		{ "release data 0 4K", XIT_STATE, "GenericError", "lookup", "carries no snapshot" },
+		{ "release o 0 4K", XIT_STATE, "GenericError", "check", "is idle" },
+		{ "release s 0 4K 8K", XIT_USAGE, "GenericError", NULL, "needs a LENGTH" },
+		{ "release s 0 100", XIT_USAGE, "GenericError", "check", "multiple of 512" },
+		{ "release s 0 0", XIT_USAGE, "GenericError", "check", "zero" },
+		{ "release s 1M 512", XIT_USAGE, "GenericError", "check", "past the end" },
+		{ "release s -1 512", XIT_USAGE, "GenericError", NULL, "" },
+		{ "remove data", XIT_STATE, "GenericError", "lookup", "carries no snapshot" },
+		{ "remove o", XIT_BUSY, "DeviceInUse", "check", "o-snap is in use" },
+		{ "remove s s", XIT_BUSY, "DeviceInUse", "check", "named twice" },
+		{ "remove s nosuch", XIT_NODEV, "DeviceNotFound", "lookup", "nosuch" },
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
+		char line[256];
+		const char *st;
+		enum xit x;
+
+		snprintf(line, sizeof(line), "snapshot %s --dry-run",
+			 rows[i].line);
+		x = tool(line);
+		st = stage_name(the_err.stage);
+		if (x != rows[i].x || !strstr(the_err.desc, rows[i].says) ||
+		    strcmp(err_class(&the_err), rows[i].class) ||
+		    strcmp(st ? st : "-", rows[i].stage ? rows[i].stage : "-"))
+			fail_msg("%s: %d %s %s '%s'", rows[i].line, x,
+				 err_class(&the_err), st, the_err.desc);
+		assert_string_equal(out, "");
+	}
+}
+
+/* remove: not what carries a snapshot or shows one, but what was left of one */
+static void remove_parts(void **state __unused_arg)
+{
+	assert_int_equal(tool("remove s --dry-run"), XIT_BUSY);
+	assert_non_null(strstr(the_err.desc, "snapshot remove s"));
+	assert_int_equal(tool("remove s-snap --dry-run"), XIT_BUSY);
+	assert_non_null(strstr(the_err.desc, "snapshot remove s"));
+	golden("remove lost-snap --dry-run", "remove lost-snap\n");
+}
+
 static void messages(void **state __unused_arg)
 {
 	golden("mirror pause m run --dry-run",
@@ -406,6 +607,11 @@ int main(void)
 		cmocka_unit_test(refused), cmocka_unit_test(lvm),
 		cmocka_unit_test(complete), cmocka_unit_test(group_of_two),
 		cmocka_unit_test(cancel), cmocka_unit_test(messages),
+		cmocka_unit_test(snapshot), cmocka_unit_test(snapshot_args),
+		cmocka_unit_test(snapshot_group),
+		cmocka_unit_test(snapshot_remove),
+		cmocka_unit_test(snapshot_refused),
+		cmocka_unit_test(remove_parts),
 	};
 
 	return cmocka_run_group_tests_name("dry run", tests, NULL, NULL);
