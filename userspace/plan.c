@@ -25,6 +25,9 @@
  */
 #define GRACE_EACH_MS	6000
 #define GRACE_MS	20000
+/* Snapshots have no such flush: what follows the wait is some grace periods. */
+#define SNAP_EACH_MS	100
+#define SNAP_GRACE_MS	5000
 
 struct op *plan_add(struct plan *p, enum op_kind kind, const char *dev,
 		    const char *text)
@@ -476,9 +479,17 @@ static void write_out(const struct journal *j)
 	}
 }
 
+static long grace(const struct journal *j)
+{
+	if (j->verb == JV_SNAPSHOT || j->verb == JV_UNSNAPSHOT)
+		return SNAP_GRACE_MS + (long)j->n * SNAP_EACH_MS;
+	return GRACE_MS + (long)j->n * GRACE_EACH_MS;
+}
+
 static enum xit run_critical(struct plan *p, size_t from, size_t n, int dog)
 {
 	long ms = p->suspend_ms ? p->suspend_ms : SUSPEND_MS;
+	struct rescue res = { 0 };
 	struct group *g;
 	size_t at = 0;
 	int r;
@@ -488,19 +499,20 @@ static enum xit run_critical(struct plan *p, size_t from, size_t n, int dog)
 						       SUSPEND_MIN_MS;
 	g = group_prepare(p->op + from, n, &p->j);
 	write_out(&p->j);
-	watchdog_arm(dog, ms + (long)p->j.n * GRACE_EACH_MS + GRACE_MS);
+	watchdog_arm(dog, ms + grace(&p->j));
 	group_enter();
 	r = group_run(g, ms, &at);
-	if (r) {
-		/* nothing may be looked up or said before this is done */
-		struct rescue res;
-
+	/* nothing may be looked up or said before this is done */
+	if (r)
 		group_rescue(g, &res);
-	}
 	group_leave();
 	watchdog_disarm(dog);
 	p->window = group_window(g);
 	group_free(g);
+	/* a resume that took a second try: all members have their snapshot */
+	if (r && p->j.verb == JV_SNAPSHOT && res.side == RESCUE_FORWARD &&
+	    !res.eno)
+		return XIT_OK;
 	return r ? critical_failed(&p->op[from + at], r) : XIT_OK;
 }
 

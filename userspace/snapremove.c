@@ -2,8 +2,8 @@
 /*
  * snapshot remove, and with the same steps the way back of a snapshot create
  * that did not get through: the view goes, the snapshot is dropped, NAME gets
- * its old table back, NAME-qsrc goes. The store needs nothing: what was made
- * for it goes with its last user.
+ * its old table back, NAME-qsrc goes. A store that is a file goes with its last
+ * user; of a disk only the signatures that were copied to it are wiped.
  *
  * The removal of the view is the point of no return. It fails when somebody
  * has it open, and then nothing has been changed.
@@ -143,7 +143,7 @@ static enum xit check_remove(const struct snapshot *s)
 	return XIT_OK;
 }
 
-static enum xit find_it(const char *word, struct jmember *m)
+static enum xit find_it(const char *word, struct jmember *m, char *store)
 {
 	struct snapshot s;
 	enum xit x = snapshot_find(word, &s);
@@ -152,6 +152,7 @@ static enum xit find_it(const char *word, struct jmember *m)
 		x = check_remove(&s);
 	if (x != XIT_OK)
 		return x;
+	strcpy(store, s.table.store);
 	strcpy(m->name, s.dev.name);
 	m->major = s.dev.major;
 	m->minor = s.dev.minor;
@@ -166,11 +167,12 @@ static enum xit find_it(const char *word, struct jmember *m)
 static enum xit remove_one(const char *word)
 {
 	enum xit x = opt.dry_run ? XIT_OK : lock_take("snapshot remove", true);
+	char store[sizeof(((struct cbw_table *)0)->store)];
 	struct jmember m = { 0 };
 	struct plan p = { 0 };
 
 	if (x == XIT_OK)
-		x = find_it(word, &m);
+		x = find_it(word, &m, store);
 	if (x == XIT_OK) {
 		plan_journal(&p, &m);
 		if (m.view[0])
@@ -180,6 +182,9 @@ static enum xit remove_one(const char *word)
 			plan_print(&p);
 		else
 			x = plan_run(&p);
+		/* one that was made by hand is its maker's */
+		if (x == XIT_OK && !opt.dry_run && m.src[0])
+			store_wipe(store);
 	}
 	lock_release();
 	if (x == XIT_OK && !opt.dry_run && !opt.json && !opt.quiet)
@@ -192,12 +197,13 @@ static enum xit remove_one(const char *word)
 /* All names first: a typo, or a view that is open, changes nothing. */
 static enum xit look_up(int argc, char **argv)
 {
+	char store[sizeof(((struct cbw_table *)0)->store)];
 	struct jmember *m = xcalloc((size_t)argc, sizeof(*m));
 	enum xit x = XIT_OK;
 	int i, k;
 
 	for (i = 0; i < argc && x == XIT_OK; i++) {
-		x = find_it(argv[i], &m[i]);
+		x = find_it(argv[i], &m[i], store);
 		for (k = 0; k < i && x == XIT_OK; k++)
 			if (strcmp(m[k].name, m[i].name) == 0)
 				x = err_set(XIT_BUSY, ST_CHECK, EBUSY, argv[i],

@@ -9,6 +9,7 @@
  * anything nor a reboot leaves something behind. Between making and unlinking
  * the file there is one moment; the journal has its name for that.
  */
+#include <blkid.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
@@ -326,7 +327,11 @@ static int loop_free(int control, char *node, size_t size)
 	return 0;
 }
 
-/* One try with the device that is free now; -EBUSY: somebody was faster. */
+/*
+ * One try with the device that is free now; -EBUSY: somebody was faster. It is
+ * kept by a read-only file: closing one that could write makes udev look at the
+ * store, and later there would be the superblock of DEV in it.
+ */
 static int loop_try(struct store *s, int control,
 		    const struct loop_config *config)
 {
@@ -342,14 +347,14 @@ static int loop_try(struct store *s, int control,
 	r = ioctl(fd, LOOP_CONFIGURE, config) ? -errno : 0;
 	if (!r && fstat(fd, &st))
 		r = -errno;
-	if (r) {
-		close(fd);
-		return r;
+	if (!r) {
+		s->loop_major = major(st.st_rdev);
+		s->loop_minor = minor(st.st_rdev);
+		s->loop_fd = open(node, O_RDONLY | O_CLOEXEC);
+		r = s->loop_fd < 0 ? -errno : 0;
 	}
-	s->loop_fd = fd;
-	s->loop_major = major(st.st_rdev);
-	s->loop_minor = minor(st.st_rdev);
-	return 0;
+	close(fd);
+	return r;
 }
 
 static int loop_attach(struct store *s, int fd)
@@ -426,6 +431,40 @@ void store_forget(const char *path)
 		return;
 	if (unlink(path))
 		verbose("%s: %s", path, strerror(errno));
+}
+
+/*
+ * What was copied to a disk stays on it, and the first cluster looks like the
+ * file system it is of, with the same UUID: nobody may find that.
+ */
+void store_wipe(const char *devno)
+{
+	char node[NAME_LEN + 8];
+	unsigned int maj, min;
+	blkid_probe pr;
+	int fd;
+
+	if (sscanf(devno, "%u:%u", &maj, &min) != 2)
+		return;
+	blk_node(maj, min, node, sizeof(node));
+	fd = open(node, O_RDWR | O_EXCL | O_CLOEXEC);
+	if (fd < 0)
+		return;		/* gone with its last user, or taken already */
+	pr = blkid_new_probe();
+	if (pr && blkid_probe_set_device(pr, fd, 0, 0) == 0) {
+		blkid_probe_enable_superblocks(pr, 1);
+		blkid_probe_set_superblocks_flags(pr, BLKID_SUBLKS_MAGIC |
+						  BLKID_SUBLKS_BADCSUM);
+		blkid_probe_enable_partitions(pr, 1);
+		blkid_probe_set_partitions_flags(pr, BLKID_PARTS_MAGIC);
+		while (blkid_do_probe(pr) == 0)
+			if (blkid_do_wipe(pr, 0))
+				break;
+	}
+	blkid_free_probe(pr);
+	if (fsync(fd))
+		verbose("%s: %s", node, strerror(errno));
+	close(fd);
 }
 
 /* ---- showing ---- */

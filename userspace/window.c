@@ -391,4 +391,5 @@ void snapshot_rescue(struct group *g, struct rescue *r)
 	clear_all(g, r);
 	for (i = 0; i < g->n; i++)
 		let_go(g, &g->m[i], r);
+	window_end(g);
 }

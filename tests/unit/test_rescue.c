@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <unistd.h>
 
 #include "unit.h"
 
@@ -180,11 +181,20 @@ static int model(unsigned long req, struct dm_ioctl *io)
 }
 
 int __wrap_ioctl(int fd, unsigned long req, void *arg);
+static const char *stuck;	/* suspending it waits for a signal */
+
 int __wrap_ioctl(int fd __unused_arg, unsigned long req, void *arg)
 {
 	static pthread_mutex_t one = PTHREAD_MUTEX_INITIALIZER;
 	int e;
 
+	if (stuck && req == DM_DEV_SUSPEND &&
+	    (((struct dm_ioctl *)arg)->flags & DM_SUSPEND_FLAG) &&
+	    strcmp(((struct dm_ioctl *)arg)->name, stuck) == 0) {
+		pause();
+		errno = EINTR;
+		return -1;
+	}
 	/* suspends come from several threads */
 	pthread_mutex_lock(&one);
 	e = model(req, arg);
@@ -722,6 +732,52 @@ static void failures_in_window(void **state __unused_arg)
 			}
 }
 
+/* One of a level cannot be suspended: given up in time, and that one named. */
+static void stuck_in_batch(void **state __unused_arg)
+{
+	struct rig r;
+	size_t at = 99;
+	struct group *g;
+
+	rig_window(&r, 3, false);
+	stuck = "d1";
+	g = group_prepare(r.p.op, r.p.n, &r.p.j);
+	group_enter();
+	assert_int_equal(group_run(g, 200, &at), -ETIMEDOUT);
+	group_leave();
+	stuck = NULL;
+	group_free(g);
+	assert_string_equal(r.p.op[at].dev, "d1");
+	assert_true(find("d0")->suspended && find("d2")->suspended);
+	assert_int_equal(rescue(&r, NULL), RESCUE_BACK);
+	assert_int_equal(armed(&r), 0);
+	finish(&r);
+}
+
+/* A resume fails once: all have their snapshot, and none stays suspended. */
+static void resume_fails(void **state __unused_arg)
+{
+	struct rescue res;
+	struct rig r;
+	size_t at;
+	struct group *g;
+
+	rig_window(&r, 2, false);
+	fail_ioctl = 5;		/* two suspends, two arms, a resume */
+	g = group_prepare(r.p.op, r.p.n, &r.p.j);
+	group_enter();
+	assert_int_equal(group_run(g, 5000, &at), -EIO);
+	assert_int_equal(r.p.op[at].kind, OP_RESUME);
+	group_rescue(g, &res);
+	group_leave();
+	assert_int_equal(res.side, RESCUE_FORWARD);
+	assert_int_equal(res.eno, 0);
+	assert_true(group_window(g).frozen_us > 0);
+	group_free(g);
+	assert_int_equal(armed(&r), 2);
+	finish(&r);
+}
+
 /* The member that failed is named, though all of its level went at once. */
 static void first_of_batch(void **state __unused_arg)
 {
@@ -819,7 +875,8 @@ int main(void)
 		cmocka_unit_test(death_in_window),
 		cmocka_unit_test(death_in_slide),
 		cmocka_unit_test(failures_in_window),
-		cmocka_unit_test(first_of_batch),
+		cmocka_unit_test(first_of_batch), cmocka_unit_test(resume_fails),
+		cmocka_unit_test(stuck_in_batch),
 		cmocka_unit_test(window_is_measured),
 		cmocka_unit_test(death_in_unsnapshot),
 	};
