@@ -23,14 +23,16 @@ STEPS=$(wc -l < /tmp/plan)
 # past the last arm there is only forward
 ARMED=$(grep -n ': arm$' /tmp/plan | tail -1)
 ARMED=${ARMED%%:*}
-bad='' stages=''
+bad='' stages='' dev='' stage=''
 for ((k = 1; k <= ARMED; k++)); do
 	rc=0
 	QMIRROR_FAULT=fail:$k "$FAULTS" --json snapshot create "${GROUP[@]}" --force > /tmp/ctl.out 2> /tmp/ctl.err || rc=$?
 	[[ $rc == 1 && $(wc -l < /tmp/ctl.err) == 1 ]] || bad+=" $k: status $rc $(< /tmp/ctl.err)"
 	as_before > /tmp/why || bad+=" $k: $(< /tmp/why)"
 	st_clean_soon > /tmp/why || bad+=" $k: $(< /tmp/why)"
-	read -r stage dev < <(python3 -S -c 'import json; e=json.load(open("/tmp/ctl.out"))["error"]; print(e["stage"],e["device"])')
+	# python is dear here, 40 times
+	[[ $(< /tmp/ctl.out) =~ \"device\":\ *\"([a-z]*)\" ]] && dev=${BASH_REMATCH[1]}
+	[[ $(< /tmp/ctl.out) =~ \"stage\":\ *\"([a-z-]*)\" ]] && stage=${BASH_REMATCH[1]}
 	[[ $stages == *" $dev:$stage" ]] || stages+=" $dev:$stage"
 	# the member whose step it is
 	[[ $(sed -n "${k}p" /tmp/plan) =~ \ $dev(-qsrc|-snap)?( |:|$) || $stage == create-store ]] || bad+=" $k: named $dev"
