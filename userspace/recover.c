@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "qmirrorctl.h"
 
@@ -107,9 +108,13 @@ static void after_snapshot(const struct journal *j)
 {
 	size_t i;
 
-	for (i = j->n; i-- > 0;)
+	for (i = j->n; i-- > 0;) {
 		if (unsnapshot(&j->m[i]) != XIT_OK)
 			tell(&j->m[i]);
+		/* a run that lives has seen to its files itself */
+		if (j->pid != (int)getpid())
+			store_forget(j->m[i].store);
+	}
 }
 
 static void after_unsnapshot(const struct jmember *m, struct rescue *r)

@@ -80,7 +80,6 @@ enum xit unsnapshot(const struct jmember *m)
 	plan_journal(&p, m);
 	x = plan_steps(&p, WATCHDOG_NONE);
 	plan_free(&p);
-	store_forget(m->store);
 	return x;
 }
 
