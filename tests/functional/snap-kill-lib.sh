@@ -24,12 +24,14 @@ settled()
 	return 1
 }
 
-# die_everywhere HOW SETUP UNDO ARG...: K = 1, 2, ... until the run gets through
+# die_everywhere HOW FIRST SETUP UNDO ARG...: K = FIRST, FIRST + 2, ... until the
+# run gets through. Every second one: after a step is before the next, and with
+# and without a watchdog take turns.
 die_everywhere()
 {
-	local how=$1 setup=$2 undo=$3 k rc seen=''
-	shift 3
-	for ((k = 1; k < 200; k++)); do
+	local how=$1 first=$2 setup=$3 undo=$4 k rc seen=''
+	shift 4
+	for ((k = first; k < 200; k += 2)); do
 		$setup || { fail "$how:$k: cannot set up"; return; }
 		rc=0
 		{ QMIRROR_FAULT=$how:$k "$FAULTS" "$@" > /tmp/ctl.out 2>&1 || rc=$?; } 2> /dev/null
@@ -51,7 +53,7 @@ die_everywhere()
 		((rc)) || break
 	done
 	diag "$seen"
-	((k > 10 && k < 200)) && pass "$how at each of $((k - 1)) points: all or nothing" ||
+	((k > 10 && k < 200)) && pass "$how at each second of $((k - 1)) points: all or nothing" ||
 		fail "$how went through $k points"
 	like "$seen" armed "some ended with snapshots"
 	like "$seen" before "some ended as before"

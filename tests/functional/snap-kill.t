@@ -16,13 +16,13 @@ members a b
 stores b
 store_fs 32
 
-die_everywhere kill true remove_if_armed snapshot create a=/tmp/st/store "b=${S[b]}" --force
+die_everywhere kill 2 true remove_if_armed snapshot create a=/tmp/st/store "b=${S[b]}" --force
 ok "at the end all is as before" as_before
 
 # --- and of snapshot remove, of one ---
 dmsetup remove b && unset "TABLE[b]"
 create_a() { all_armed > /dev/null || "$CTL" snapshot create a=/tmp/st/store > /tmp/undo.out 2>&1; }
-die_everywhere kill create_a true snapshot remove a
+die_everywhere kill 2 create_a true snapshot remove a
 ok "at the end all is as before" as_before
 ok "and nothing is left" st_clean_soon
 
