@@ -51,6 +51,14 @@ ok "nothing is left" st_clean_soon
 fallocate -l 56M /tmp/st/fill
 tool 0 "little room" snapshot create a=/tmp/st/store
 like "$ERR" 'warning: the file system of /tmp/st/store has room for .*, and a is 16.0 MiB' "is warned about"
+THEN=$(dd if=$DM/a bs=1M iflag=direct status=none | cksum)
+dd if=/dev/zero of=$DM/a bs=64k oflag=direct status=none 2> /tmp/dd.err
+isnt "$?" 0 "when it is full, writes fail"
+like "$(< /tmp/dd.err)" 'No space left on device' "with the real cause"
+is "$(dd if=$DM/a-snap bs=1M iflag=direct status=none | cksum)" "$THEN" "and the snapshot is whole"
+tool 0 "status" status a
+like "$OUT" 'snapshot armed' "it is still armed"
+like "$OUT" 'first error write:ENOSPC:[0-9]+, [1-9][0-9]* guest writes failed' "and status says so"
 tool 0 "remove" snapshot remove a
 rm /tmp/st/fill
 
