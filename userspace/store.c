@@ -28,6 +28,8 @@
 #define LOOP_CONTROL	"/dev/loop-control"
 /* others may take the free loop device that we were told of */
 #define LOOP_TRIES	64
+/* aligned for the largest blocks there are */
+#define PROBE_BYTES	4096
 
 /* ---- finding ---- */
 
@@ -299,22 +301,42 @@ static enum xit make_failed(const struct store *s, const char *dev,
 }
 
 /*
- * Direct I/O needs a loop device whose blocks are no smaller than those of
- * the disk below the file system. Larger than DEV's they must not be.
+ * Does the file system do direct I/O, and not only say so? The loop driver
+ * believes what it is told, and every copy fails: an overlay over a tmpfs.
  */
-static uint32_t loop_block(const struct store *s, int fd)
+static bool does_direct(int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+	void *buf = NULL;
+	bool ok;
+
+	if (flags < 0 || posix_memalign(&buf, PROBE_BYTES, PROBE_BYTES))
+		return false;
+	ok = fcntl(fd, F_SETFL, flags | O_DIRECT) == 0 &&
+	     pread(fd, buf, PROBE_BYTES, 0) >= 0;
+	free(buf);
+	return fcntl(fd, F_SETFL, flags) == 0 && ok;
+}
+
+/*
+ * Direct I/O needs a loop device whose blocks are no smaller than those of
+ * the disk below the file system. Larger than DEV's they must not be. Returns
+ * the size of the blocks, 0 for none that would do.
+ */
+static uint32_t direct_block(const struct store *s, int fd)
 {
 	unsigned int below = SECTOR_SIZE;
-	struct stat st;
 
-	if (fstat(fd, &st) == 0 && s->blk.major)
+	if (s->blk.major)
 		below = blk_block_size(s->blk.major, s->blk.minor);
-	if (below > s->max_block) {
+	if (below > s->max_block)
 		note("%s: no direct I/O: its disk has blocks of %u bytes, larger than those it stores",
 		     s->path, below);
-		return SECTOR_SIZE;
-	}
-	return below;
+	else if (!does_direct(fd))
+		note("%s: no direct I/O: its file system does none", s->path);
+	else
+		return below;
+	return 0;
 }
 
 static int loop_free(int control, char *node, size_t size)
@@ -359,10 +381,12 @@ static int loop_try(struct store *s, int control,
 
 static int loop_attach(struct store *s, int fd)
 {
+	uint32_t block = direct_block(s, fd);
 	struct loop_config config = {
 		.fd = (uint32_t)fd,
-		.block_size = loop_block(s, fd),
-		.info.lo_flags = LO_FLAGS_AUTOCLEAR | LO_FLAGS_DIRECT_IO,
+		.block_size = block ? block : SECTOR_SIZE,
+		.info.lo_flags = LO_FLAGS_AUTOCLEAR |
+				 (block ? LO_FLAGS_DIRECT_IO : 0),
 	};
 	int control = open(LOOP_CONTROL, O_RDWR | O_CLOEXEC);
 	int i, r = -EBUSY;
@@ -379,7 +403,6 @@ static int loop_attach(struct store *s, int fd)
 enum xit store_make(struct store *s, const char *dev)
 {
 	enum xit x = XIT_OK;
-	uint64_t dio;
 	int fd, r;
 
 	fd = open(s->path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
@@ -403,9 +426,6 @@ enum xit store_make(struct store *s, const char *dev)
 					"no loop device for it");
 	}
 	close(fd);
-	if (x == XIT_OK &&
-	    sysfs_u64(s->loop_major, s->loop_minor, "loop/dio", &dio) == 0 && !dio)
-		verbose("%s: its file system does no direct I/O", s->path);
 	return x;
 }
 

@@ -90,6 +90,21 @@ ok "nothing is left" st_clean_soon
 umount /tmp/st4
 dmsetup remove k
 
+# --- file systems that do no direct I/O, or only say that they do ---
+mkdir -p /tmp/tm && mount -t tmpfs none /tmp/tm
+mkdir -p /tmp/tm/u /tmp/tm/w /tmp/ov && mount -t overlay none -o "lowerdir=/tmp/st,upperdir=/tmp/tm/u,workdir=/tmp/tm/w" /tmp/ov
+for dir in /tmp/tm /tmp/ov; do
+	tool 0 "a store on $(stat -f -c %T $dir)" snapshot create a=$dir/store
+	like "$ERR" 'no direct I/O: its file system does none' "works, and says so"
+	ok "a write goes through" dd if=/dev/urandom of=$DM/a bs=64k count=4 oflag=direct status=none
+	tool 0 "status" status a
+	like "$OUT" ' 4 of [0-9]+ clusters copied' "what was there is copied"
+	ok "and can be read" dd if=$DM/a-snap bs=64k count=4 iflag=direct of=/dev/null status=none
+	tool 0 "remove" snapshot remove a
+done
+ok "no loop device is left" until_true 5 eval '[[ ! $(losetup -anO NAME) ]]'
+umount /tmp/ov /tmp/tm
+
 # --- refusals ---
 cd /tmp/st || bail "no /tmp/st"
 json_says()
