@@ -363,6 +363,40 @@ static void target_line(const struct end *e, struct dmtable *t)
 	free(params);
 }
 
+/* What NAME has now, as far as it may not change. */
+static void live_line(const struct end *e, struct dmtable *t)
+{
+	char *params = xasprintf("%s %llu %s %llu", e->m.table.source,
+				 (unsigned long long)e->m.table.source_offset,
+				 e->m.table.target,
+				 (unsigned long long)e->m.table.target_offset);
+
+	dmtable_add(t, 0, e->m.sectors, "qmirror", params);
+	free(params);
+}
+
+/* Both have to be what they were, and to get what plan_loads() gave them. */
+static void plan_suspends(const struct end *e, const struct ending_verb *v,
+			  struct plan *p)
+{
+	struct dmtable target = { 0 }, mirror = { 0 }, over = { 0 };
+	char *params;
+
+	target_line(e, &target);
+	live_line(e, &mirror);
+	if (v->complete && e->top[0]) {
+		params = xasprintf("%u:%u 0", e->m.dev.major, e->m.dev.minor);
+		dmtable_add(&over, 0, e->m.sectors, "linear", params);
+		free(params);
+		plan_suspend(p, e->top, &over, &target);
+	}
+	plan_suspend(p, e->m.dev.name, &mirror,
+		     v->complete && !e->top[0] ? &target : &e->old);
+	dmtable_free(&target);
+	dmtable_free(&mirror);
+	dmtable_free(&over);
+}
+
 static void plan_loads(const struct end *e, const struct ending_verb *v,
 		       struct plan *p)
 {
@@ -388,11 +422,8 @@ static void plan_swap(const struct end *e, size_t n,
 {
 	size_t i;
 
-	for (i = 0; i < n; i++) {
-		if (v->complete && e[i].top[0])
-			plan_add(p, OP_SUSPEND, e[i].top, NULL);
-		plan_add(p, OP_SUSPEND, e[i].m.dev.name, NULL);
-	}
+	for (i = 0; i < n; i++)
+		plan_suspends(&e[i], v, p);
 	for (i = 0; i < n; i++) {
 		if (e[i].need_final)
 			plan_add(p, OP_CHECK_FINAL, e[i].m.dev.name, NULL);

@@ -16,8 +16,8 @@
  * goes back: CLEAR on *every* device first, since RESUME would swap a loaded
  * table in, then RESUME. If one has been swapped, the rest follows.
  *
- * All raw device-mapper ioctls of the tool are in this file and in window.c,
- * which has what only snapshots do.
+ * All raw device-mapper ioctls of the tool are in this file, in window.c, which
+ * has what only snapshots do, and in same.c.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -107,12 +107,12 @@ static int g_table(struct group *g, const char *name)
 		     DM_STATUS_TABLE_FLAG | DM_NOFLUSH_FLAG);
 }
 
-static unsigned int io_major(const struct dm_ioctl *io)
+unsigned int io_major(const struct dm_ioctl *io)
 {
 	return (unsigned int)((io->dev & 0xfff00) >> 8);
 }
 
-static unsigned int io_minor(const struct dm_ioctl *io)
+unsigned int io_minor(const struct dm_ioctl *io)
 {
 	return (unsigned int)((io->dev & 0xff) | ((io->dev >> 12) & 0xfff00));
 }
@@ -281,8 +281,9 @@ struct group *group_prepare(const struct op *op, size_t n,
 	g->n = j->n;
 	g->m = xcalloc(g->n, sizeof(*g->m));
 	/* twice, so that what the kernel wrote is never past what we own */
-	g->io = xcalloc(2, STATUS_BYTES);
-	memset(g->io, 1, 2 * STATUS_BYTES);
+	g->table_bytes = same_bytes(op, n);
+	g->io = xcalloc(2, g->table_bytes);
+	memset(g->io, 1, 2 * g->table_bytes);
 	for (i = 0; i < g->n; i++) {
 		g->m[i].jm = &j->m[i];
 		build_load(&g->m[i]);
@@ -397,7 +398,7 @@ static bool is_over(struct group *g, const struct jmember *jm)
 	       a == jm->major && b == jm->minor && off == 0;
 }
 
-static const struct jmember *member_of(struct group *g, const char *name)
+const struct jmember *member_of(struct group *g, const char *name)
 {
 	size_t i;
 
@@ -496,18 +497,25 @@ static int step(struct group *g, const struct op *op, int64_t until)
 int group_run(struct group *g, long deadline, size_t *failed_at)
 {
 	int64_t until = clock_ms() + deadline;
-	bool swapping = false;
+	bool looked = false;
 	size_t i, n;
 	int r;
 
 	if (g->fd < 0)
 		return -ENODEV;
+	g->none_swapped = true;
 	for (i = 0; i < g->nops; i += n) {
-		if (g->op[i].kind == OP_RESUME && !swapping) {
-			swapping = true;
+		if (!looked && !op_suspends(g->op[i].kind)) {
+			looked = true;
+			r = same_tables(g, i, failed_at);
+			if (r)
+				return r;
+		}
+		if (g->op[i].kind == OP_RESUME && g->none_swapped) {
 			r = finals_again(g, i, failed_at);
 			if (r)
 				return r;
+			g->none_swapped = false;
 		}
 		*failed_at = i;
 		fault_point();
@@ -744,7 +752,9 @@ void group_rescue(struct group *g, struct rescue *r)
 		probe_main(g, m, r);
 		probe_src(g, m, r);
 		probe_top(g, m, r);
-		if ((m->there && m->swapped) || (m->top_there && m->top_swapped))
+		/* what we have not swapped yet is somebody else's doing */
+		if (!g->none_swapped && ((m->there && m->swapped) ||
+					 (m->top_there && m->top_swapped)))
 			r->side = RESCUE_FORWARD;
 	}
 	/* the side is not known then, and the wrong one cannot be undone */

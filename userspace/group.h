@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * group.h - what group.c and window.c share: the two halves of the critical
- * section. Nobody else includes it, so raw ioctls stay in these two files.
+ * group.h - what group.c, window.c and same.c share: the parts of the critical
+ * section. Nobody else includes it, so raw ioctls stay in these files; same.c
+ * looks whether it is still the devices that were looked up.
  */
 #ifndef QMIRRORCTL_GROUP_H
 #define QMIRRORCTL_GROUP_H
@@ -31,7 +32,9 @@ struct group {
 	size_t nops;
 	struct gmember *m;
 	size_t n;
-	struct dm_ioctl *io;		/* STATUS_BYTES, for everything */
+	struct dm_ioctl *io;		/* table_bytes, for everything */
+	size_t table_bytes;
+	bool none_swapped;		/* the run is before its first resume */
 	int64_t final_until;
 	struct pool *pool;		/* threads for parallel suspends */
 	struct window window;
@@ -46,6 +49,9 @@ int dmctl(struct group *g, unsigned long cmd, const char *name, uint32_t flags);
 int g_resume(struct group *g, const char *name);
 uint32_t suspend_flags(enum op_kind kind);
 const char *first_line(struct group *g, struct dm_target_spec **spec);
+unsigned int io_major(const struct dm_ioctl *io);
+unsigned int io_minor(const struct dm_ioctl *io);
+const struct jmember *member_of(struct group *g, const char *name);
 void signals(bool let_in);
 void timer_stop(void);
 int64_t clock_ms(void);
@@ -53,6 +59,10 @@ void tried(struct rescue *r, int rc, const char *device);
 void force_back(struct group *g, struct gmember *m, struct rescue *r);
 void clear_all(struct group *g, struct rescue *r);
 void go_back(struct group *g, struct gmember *m, struct rescue *r);
+
+/* same.c */
+size_t same_bytes(const struct op *op, size_t n);
+int same_tables(struct group *g, size_t n, size_t *failed_at);
 
 /* window.c */
 void priority_raise(void);

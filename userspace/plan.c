@@ -59,6 +59,19 @@ void plan_load(struct plan *p, const char *dev, const struct dmtable *t,
 	op->read_only = read_only;
 }
 
+/*
+ * Suspends dev; once all are suspended it must have this live table, and this
+ * one loaded, else all is undone: what was looked up before is only a memory.
+ */
+void plan_suspend(struct plan *p, const char *dev, const struct dmtable *live,
+		  const struct dmtable *next)
+{
+	struct op *op = plan_add(p, OP_SUSPEND, dev, NULL);
+
+	dmtable_copy(&op->live, live);
+	dmtable_copy(&op->next, next);
+}
+
 void plan_free(struct plan *p)
 {
 	size_t i;
@@ -66,6 +79,8 @@ void plan_free(struct plan *p)
 	for (i = 0; i < p->n; i++) {
 		free(p->op[i].text);
 		dmtable_free(&p->op[i].table);
+		dmtable_free(&p->op[i].live);
+		dmtable_free(&p->op[i].next);
 	}
 	free(p->op);
 	journal_free(&p->j);
@@ -75,6 +90,12 @@ void plan_free(struct plan *p)
 bool op_is_critical(enum op_kind k)
 {
 	return k >= OP_SUSPEND;
+}
+
+bool op_suspends(enum op_kind k)
+{
+	return k == OP_SUSPEND || k == OP_SUSPEND_NOFLUSH ||
+	       k == OP_SUSPEND_FREEZE;
 }
 
 /* ---- printing ---- */
@@ -227,8 +248,8 @@ void plan_print(const struct plan *p)
 #ifdef QMIRROR_FAULTS
 /*
  * The test build: QMIRROR_FAULT=kill:K dies at the K-th point (there is one
- * before and one after every step), fail:K lets the K-th step fail, and
- * hang:K stops there until somebody kills us. An `n` in front (nkill:K) also
+ * before and one after every step), fail:K lets the K-th step fail,
+ * hang:K stops there until somebody kills us, and stop:K until SIGCONT. An `n` in front (nkill:K) also
  * does without a watchdog, so that the next run has to clean up.
  */
 static unsigned long fault_at(const char *verb)
@@ -256,6 +277,8 @@ void fault_point(void)
 	points++;
 	if (points == fault_at("kill"))
 		kill(getpid(), SIGKILL);
+	if (points == fault_at("stop"))
+		kill(getpid(), SIGSTOP);
 	while (points == fault_at("hang"))
 		pause();
 }
@@ -417,6 +440,10 @@ static enum xit run_ops(const struct plan *p, size_t from, size_t to)
 
 static enum xit critical_failed(const struct op *op, int r)
 {
+	if (r == -ESTALE)
+		return err_set(XIT_BUSY, ST_SUSPEND, EBUSY, op->dev,
+			       "%s: somebody else gave it or loaded another table meanwhile; nothing was swapped by us: see `dmsetup table %s`, then try again",
+			       op->dev, op->dev);
 	switch (op->kind) {
 	case OP_CHECK_FINAL:
 		if (r == -ECANCELED)

@@ -400,6 +400,8 @@ struct op {
 	char dev[NAME_LEN];
 	char *text;		/* uuid, message; OP_CHECK_ALONE: the one opener */
 	struct dmtable table;	/* OP_LOAD; TABLE_DEV in params: see plan.c */
+	/* OP_SUSPEND: what must be live, and loaded, when all are suspended */
+	struct dmtable live, next;
 	bool read_only;
 	struct store *store;	/* OP_STORE; what TABLE_STORE stands for */
 	unsigned int level;	/* suspends of one level (not 0) go in parallel */
@@ -437,12 +439,15 @@ struct op *plan_add(struct plan *p, enum op_kind kind, const char *dev,
 		    const char *text);
 void plan_load(struct plan *p, const char *dev, const struct dmtable *t,
 	       bool read_only);
+void plan_suspend(struct plan *p, const char *dev, const struct dmtable *live,
+		  const struct dmtable *next);
 char *op_table_text(const struct op *op);
 void plan_print(const struct plan *p);
 enum xit plan_run(struct plan *p);
 enum xit plan_steps(struct plan *p, int dog);
 void plan_free(struct plan *p);
 bool op_is_critical(enum op_kind k);
+bool op_suspends(enum op_kind k);
 void fault_point(void);
 bool fault_on(void);
 bool fault_fails(void);

@@ -226,7 +226,7 @@ void plan_slide(const struct slide *s, const struct dmtable *ours,
 	plan_load(p, s->qsrc, &s->old, ro);
 	plan_load(p, s->name, ours, ro);
 	plan_add(p, OP_SUSPEND_NOFLUSH, s->qsrc, NULL);
-	plan_add(p, OP_SUSPEND, s->name, NULL);
+	plan_suspend(p, s->name, &s->old, ours);
 	plan_add(p, OP_RESUME, s->qsrc, NULL);
 	plan_add(p, OP_RESUME, s->name, NULL);
 }
