@@ -89,6 +89,7 @@ unit: setup
 		if grep -qs '^check:' $$d/Makefile; then $(MAKE) -C $$d check; \
 		else echo "unit: nothing in $$d" >&2; fi; \
 	done
+	$(Q)tests/parity-check
 
 functional: modules userspace tools
 	$(Q)if grep -qs '^faults:' userspace/Makefile; then \
