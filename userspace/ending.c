@@ -276,6 +276,22 @@ static enum xit check_apart(const struct end *up, const struct end *low)
 		       up->m.dev.name, l->name);
 }
 
+/* The i-th of them: may it end, and is it named once? */
+static enum xit find_one(char **argv, struct end *e, int i,
+			 const struct ending_verb *v)
+{
+	enum xit x = find_end(argv[i], &e[i]);
+	int k;
+
+	for (k = 0; k < i && x == XIT_OK; k++)
+		if (strcmp(e[k].m.dev.name, e[i].m.dev.name) == 0)
+			x = err_set(XIT_BUSY, ST_CHECK, EBUSY, argv[i],
+				    "%s is named twice", argv[i]);
+	if (x == XIT_OK)
+		x = v->complete ? check_complete(&e[i]) : check_cancel(&e[i]);
+	return x;
+}
+
 static enum xit find_all(int argc, char **argv, struct end *e,
 			 const struct ending_verb *v)
 {
@@ -283,14 +299,7 @@ static enum xit find_all(int argc, char **argv, struct end *e,
 	int i, k;
 
 	for (i = 0; i < argc && x == XIT_OK; i++) {
-		x = find_end(argv[i], &e[i]);
-		for (k = 0; k < i && x == XIT_OK; k++)
-			if (strcmp(e[k].m.dev.name, e[i].m.dev.name) == 0)
-				x = err_set(XIT_BUSY, ST_CHECK, EBUSY, argv[i],
-					    "%s is named twice", argv[i]);
-		if (x == XIT_OK)
-			x = v->complete ? check_complete(&e[i]) :
-					  check_cancel(&e[i]);
+		x = find_one(argv, e, i, v);
 		for (k = 0; k < i && x == XIT_OK; k++) {
 			x = check_apart(&e[i], &e[k]);
 			if (x == XIT_OK)
@@ -675,16 +684,55 @@ static enum xit end_group(int argc, char **argv, const struct ending_verb *v)
 	return x;
 }
 
+/*
+ * Without --group each ends for itself, but a name that is wrong, or a job that
+ * cannot end now, is told before the first one does.
+ */
+static enum xit check_each(int argc, char **argv, const struct ending_verb *v)
+{
+	struct end *e = xcalloc((size_t)argc, sizeof(*e));
+	enum xit x = opt.dry_run ? XIT_OK : lock_take(v->what, true);
+	int i;
+
+	for (i = 0; i < argc && x == XIT_OK; i++)
+		x = find_one(argv, e, i, v);
+	lock_release();
+	end_free(e, (size_t)argc);
+	return x;
+}
+
 static enum xit end_all(int argc, char **argv, const struct ending_verb *v)
 {
 	int i, step = opt.group ? argc : 1;
-	enum xit x = XIT_OK;
+	enum xit x = argc > step ? check_each(argc, argv, v) : XIT_OK;
 
 	for (i = 0; i < argc && x == XIT_OK; i += step)
 		x = end_group(step, argv + i, v);
 	if (x != XIT_OK || opt.dry_run)
 		return x;
 	return opt.json ? report_done(NULL, 0) : XIT_OK;
+}
+
+/* For mirror start: as if it had never been; plain: NAME goes, too. */
+enum xit ending_undo(const char *name, bool plain)
+{
+	const struct options before = opt;
+	char *argv[] = { (char *)name };
+	enum xit x;
+	int r;
+
+	opt.force = opt.quiet = true;
+	opt.group = opt.wait = false;
+	x = end_group(1, argv, &cancelling);
+	opt = before;
+	if (x != XIT_OK || !plain)
+		return x;
+	r = dm_remove(name, false);
+	if (r)
+		return err_set(XIT_FAIL, ST_NONE, r, name,
+			       "%s cannot be removed: %s", name, strerror(-r));
+	dm_settle();
+	return XIT_OK;
 }
 
 enum xit cmd_mirror_complete(int argc, char **argv)

@@ -485,6 +485,35 @@ void lock_release(void)
 	lock_fd = -1;
 }
 
+/* ---- what the watchdog has to say to people ---- */
+
+void notice_write(const char *text)
+{
+	char *path = run_path("", "notice");
+	int r = write_file(path, text);
+
+	if (r)
+		verbose("%s: %s", path, strerror(-r));
+	free(path);
+}
+
+/* Once, by the next run that changes something. */
+void notice_tell(void)
+{
+	char *path = run_path("", "notice"), text[512];
+	FILE *f = fopen(path, "re");
+
+	if (f) {
+		if (fgets(text, sizeof(text), f)) {
+			text[strcspn(text, "\n")] = '\0';
+			note("%s", text);
+		}
+		fclose(f);
+		unlink(path);
+	}
+	free(path);
+}
+
 /* ---- job files ---- */
 
 enum xit job_file_write(const char *name, const struct job_file *f)

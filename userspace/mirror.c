@@ -243,14 +243,24 @@ enum xit bitmap_load(const char *file, uint64_t dev_sectors,
 
 /* ---- verbs ---- */
 
-/* Looks all names up before the first message: a typo changes nothing. */
-static enum xit find_all(int argc, char **argv, struct mirror *m)
+/*
+ * Looks all names up before the first message: a typo, or one that does not take
+ * pause or resume any more, changes nothing.
+ */
+static enum xit find_all(int argc, char **argv, const char *msg,
+			 struct mirror *m)
 {
 	enum xit x = XIT_OK;
 	int i;
 
-	for (i = 0; i < argc && x == XIT_OK; i++)
+	for (i = 0; i < argc && x == XIT_OK; i++) {
 		x = mirror_find(argv[i], &m[i]);
+		if (x == XIT_OK && m[i].st.state >= MS_PENDING)
+			x = err_set(XIT_STATE, ST_CHECK, EBUSY, m[i].dev.name,
+				    "%s is %s, which does not take `%s`%s",
+				    m[i].dev.name, mstate_name(m[i].st.state),
+				    msg, argc > 1 ? "; nothing was changed" : "");
+	}
 	return x;
 }
 
@@ -271,7 +281,7 @@ static enum xit locked_messages(struct plan *p, const char *what, char **names,
 static enum xit message_to_all(int argc, char **argv, const char *msg)
 {
 	struct mirror *m = xcalloc((size_t)argc, sizeof(*m));
-	enum xit x = find_all(argc, argv, m);
+	enum xit x = find_all(argc, argv, msg, m);
 	struct plan p = { 0 };
 	char *what;
 	int i;

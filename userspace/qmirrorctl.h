@@ -368,6 +368,8 @@ enum xit journal_write(const struct journal *j);
 int journal_read(struct journal *j);	/* 0, -ENOENT, -EBADMSG, ... */
 void journal_drop(void);
 void journal_free(struct journal *j);
+void notice_write(const char *text);
+void notice_tell(void);
 
 enum xit lock_take(const char *verb, bool recover_first);
 void lock_release(void);
@@ -648,6 +650,7 @@ struct json_object *json_mirror(const struct mirror *m);
 struct json_object *json_snapshot(const struct snapshot *s);
 void json_line(struct json_object *o);
 enum xit report_done(char **names, int n);
+enum xit ending_undo(const char *name, bool plain);
 enum xit report_snapshots(char **names, int n, const struct created *how);
 void instant_text(int64_t us, char *buf, size_t size);
 int orphan_list(struct orphan **list, size_t *n);

@@ -174,6 +174,7 @@ enum xit recover_if_needed(void)
 	enum xit x;
 	int rc = journal_read(&j);
 
+	notice_tell();
 	if (rc == -ENOENT)
 		return XIT_OK;
 	if (rc)

@@ -343,6 +343,32 @@ static enum xit run(struct start *s)
 	return x;
 }
 
+/*
+ * The mirror is there, but not what it was to be: a message of the bitmap's was
+ * refused. A start that failed leaves nothing, so it is taken away again.
+ */
+static enum xit take_back(const struct start *s)
+{
+	struct err first = the_err;
+	struct mirror m;
+	enum xit x;
+
+	if (mirror_read(s->sl.name, &m))
+		return first.xit;	/* it never was, or is undone */
+	err_clear();
+	lock_release();
+	x = ending_undo(s->sl.name, !s->slide);
+	if (x != XIT_OK)
+		err_set(first.xit, first.stage, first.eno, first.device,
+			"%.400s; and the mirror could not be taken away again (%.400s): it is there and paused, type next: qmirrorctl mirror cancel %s --force",
+			first.desc, the_err.desc, s->sl.name);
+	else
+		err_set(first.xit, first.stage, first.eno, first.device,
+			"%.800s; the mirror was taken away again, everything is as it was",
+			first.desc);
+	return first.xit;
+}
+
 static enum xit started(const struct start *s)
 {
 	char *name = (char *)s->sl.name;
@@ -378,8 +404,11 @@ enum xit cmd_mirror_start(int argc __unused_arg, char **argv)
 		x = need_target("qmirror", "dm-qmirror");
 	if (x == XIT_OK)
 		x = check_same(&s, sectors);
-	if (x == XIT_OK)
+	if (x == XIT_OK) {
 		x = run(&s);
+		if (x != XIT_OK && opt.bitmap && !opt.dry_run)
+			x = take_back(&s);
+	}
 	lock_release();
 	if (x == XIT_OK && !opt.dry_run)
 		x = started(&s);

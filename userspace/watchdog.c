@@ -223,8 +223,12 @@ static void put_right(struct journal *j, struct group *g)
 	text = xasprintf("qmirrorctl: watchdog: %s of %s (pid %d) died: %s\n",
 			 j->what, j->n ? j->m[0].name : "?", j->pid,
 			 r.eno ? "not all could be put right, see qmirrorctl recover" :
+			 r.not_final ? "finished, but not all were final any more: those go on as mirrors, see qmirrorctl status" :
 			 r.side == RESCUE_FORWARD ? "finished" : "undone");
 	to_kernel_log(text);
+	/* nobody reads the log for what the next run can say */
+	if (!r.eno && r.not_final)
+		notice_write(text);
 	free(text);
 }
 

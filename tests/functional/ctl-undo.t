@@ -50,6 +50,21 @@ for ((k = 1; k < 30; k++)); do
 done
 is "$bad" '' "start: each of $((k - 1)) failing steps leaves all as before"
 ok "nine of them" test "$k" = 10
+ok "cancel" "$CTL" mirror cancel data --force
+bad=''
+echo "0 65536" > /tmp/map
+bitmap=(mirror start data "$B" --force --sync bitmap --bitmap /tmp/map)
+for ((k = 1; k < 30; k++)); do
+	rc=0
+	QMIRROR_FAULT=fail:$k "$FAULTS" "${bitmap[@]}" > /tmp/ctl.out 2> /tmp/ctl.err || rc=$?
+	((rc)) || break
+	[[ $rc == 1 && $(wc -l < /tmp/ctl.err) == 1 && ! $(suspended) && ! -e /run/qmirrorctl/journal &&
+	   $(table_of data) == "$OLD" ]] && ! exists data-qsrc || bad+=" $k:$rc:$(< /tmp/ctl.err)"
+done
+is "$bad" '' "start with a bitmap: each of $((k - 1)) failing steps leaves all as before"
+ok "the messages are two more" test "$k" = 12
+ok "cancel" "$CTL" mirror cancel data --force
+tool 0 "start" mirror start data "$B" --force
 bad=''
 tool 0 "wait" mirror wait data
 M=$(table_of data)
@@ -63,5 +78,18 @@ for ((k = 1; k < 30; k++)); do
 done
 is "$bad" '' "complete: each of $((k - 1)) failing steps leaves a mirror"
 like "$(table_of data)" linear "and in the end it is complete"
+
+# --- the same for one over a plain device ---
+for d in data data-qsrc victim slow; do dmsetup remove $d; done
+bad=''
+bitmap=(mirror start "$A" "$B" --name plain --force --sync bitmap --bitmap /tmp/map)
+for ((k = 1; k < 30; k++)); do
+	rc=0
+	QMIRROR_FAULT=fail:$k "$FAULTS" "${bitmap[@]}" > /tmp/ctl.out 2> /tmp/ctl.err || rc=$?
+	((rc)) || break
+	[[ $rc == 1 && ! -e /run/qmirrorctl/journal ]] && ! exists plain || bad+=" $k:$rc:$(< /tmp/ctl.err)"
+done
+is "$bad" '' "plain: each of $((k - 1)) failing steps leaves nothing"
+is "$k" 6 "five of them"
 
 done_testing
