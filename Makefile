@@ -98,6 +98,7 @@ functional: modules userspace tools
 
 demo: all tools
 	$(Q)tests/vm/run --kernel $(KERNEL) --timeout 600 -- demo/demo.sh
+	$(Q)tests/vm/run --kernel $(KERNEL) --timeout 600 -- demo/snapshot.sh
 
 bench: modules
 	$(Q)tests/bench/bench --kernel $(KERNEL)
@@ -128,7 +129,7 @@ help:
 	@echo 'make unit             only what needs no kernel'
 	@echo "make functional       only the VM tests (T='copy*' JOBS=1 SEED=7)"
 	@echo 'make bench            cost per I/O against dm-linear, with the bars'
-	@echo 'make demo             a session of a few minutes in a VM'
+	@echo 'make demo             two acts in a VM, a minute each: mirror, snapshot'
 	@echo 'make lint             checkpatch, sparse, shellcheck'
 	@echo 'make setup            packages and the stock kernel (others do it, too)'
 	@echo 'make clean            remove build/'
