@@ -298,8 +298,15 @@ int dm_list(struct dmdev **list, size_t *n)
 				abort();
 		}
 		/* a device may vanish while we look */
-		if (dm_get(names->name, &out[*n]) == 0)
+		r = dm_get(names->name, &out[*n]);
+		if (!r)
 			(*n)++;
+		if (r && r != -ENXIO) {
+			free(out);
+			dm_task_destroy(t);
+			*n = 0;
+			return r;
+		}
 		if (!names->next)
 			break;
 		names = (struct dm_names *)((char *)names + names->next);

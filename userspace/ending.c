@@ -161,10 +161,15 @@ static enum xit check_top_alone(const struct end *e)
 static enum xit check_top(struct end *e)
 {
 	struct dmdev *d = &e->top_dev;
+	int r = dm_get(e->top, d);
 
-	if (dm_get(e->top, d))
+	if (r == -ENXIO)
 		return err_set(XIT_NODEV, ST_LOOKUP, ENODEV, e->top,
 			       "%s, which is to be replaced, is gone", e->top);
+	if (r)
+		return err_set(XIT_FAIL, ST_LOOKUP, -r, e->top,
+			       "%s, which is to be replaced, cannot be looked up: %s",
+			       e->top, strerror(-r));
 	if (d->suspended || d->inactive)
 		return err_set(XIT_BUSY, ST_CHECK, EBUSY, e->top,
 			       "%s, which is to be replaced, is suspended or has an inactive table",

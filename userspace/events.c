@@ -150,6 +150,9 @@ static void compare(struct seen *s, const struct mirror *now, bool fresh)
 		emit_status(now->dev.name, mstate_name(now->st.state));
 	if (is_ready(&now->st) && (fresh || !is_ready(&was)))
 		emit_job("BLOCK_JOB_READY", now, NULL);
+	/* QEMU has no event for what it calls actively-synced; it comes and goes */
+	if (now->st.synced != SYNCED_NO && (fresh || was.synced == SYNCED_NO))
+		emit_job("BLOCK_JOB_SYNCED", now, NULL);
 	if (now->st.state == MS_CONCLUDED)
 		say_end(s);
 	else

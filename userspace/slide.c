@@ -124,10 +124,15 @@ enum xit slide_check(struct slide *s, const char *what)
 			       SRC_SUFFIX);
 	strcpy(s->name, s->dev.dm.name);
 	snprintf(s->qsrc, sizeof(s->qsrc), "%.120s%s", s->name, SRC_SUFFIX);
-	if (dm_get(s->qsrc, &d) == 0)
+	r = dm_get(s->qsrc, &d);
+	if (!r)
 		return err_set(XIT_BUSY, ST_CHECK, EEXIST, s->qsrc,
 			       "%s is there already: `qmirrorctl status` says whether it is a leftover, `qmirrorctl remove %s` removes it",
 			       s->qsrc, s->qsrc);
+	if (r != -ENXIO)
+		return err_set(XIT_FAIL, ST_LOOKUP, -r, s->qsrc,
+			       "%s: it cannot be told whether it is there: %s",
+			       s->qsrc, strerror(-r));
 	return XIT_OK;
 }
 

@@ -93,6 +93,11 @@ valid "it"
 field ready True
 field dirty 0
 is "${J[mirrors.0.offset]}" "${J[mirrors.0.len]}" "offset is len"
+tool 0 "write-blocking" mirror set data copy-mode=write-blocking --json
+tool 0 "wait for synced" mirror wait data --for synced --json
+valid "it"
+field actively-synced True
+ok "which is an event, too" until_true 10 grep -q BLOCK_JOB_SYNCED /tmp/events
 timeout 3 "$CTL" status --watch --json > /tmp/watch
 ok "status --watch is JSON lines" valid_json /tmp/watch lines
 ok "and more than one" test "$(wc -l < /tmp/watch)" -gt 1
@@ -129,6 +134,7 @@ for l in open("/tmp/events"):
 diag "$seen"
 like "$seen" 'JOB_STATUS_CHANGE=ready BLOCK_JOB_READY .*BLOCK_JOB_COMPLETED JOB_STATUS_CHANGE=null' "ready, completed, gone, in QEMU's order"
 like "$seen" 'BLOCK_JOB_ERROR! .*BLOCK_JOB_COMPLETED! ' "then the error, and COMPLETED with it"
+like "$seen" 'BLOCK_JOB_READY .*BLOCK_JOB_SYNCED .*BLOCK_JOB_COMPLETED' "and synced in between"
 is "$(grep -c BLOCK_JOB_READY /tmp/events)" 1 "READY once"
 
 # --- errors of each kind ---
