@@ -16,14 +16,6 @@ plan_later
 snap_legs $((64 * CL + 1))
 REF=$(raw_disk nullref "$LEN") || bail "no null_blk"
 
-used()
-{
-	sync
-	echo 3 > /proc/sys/vm/drop_caches
-	awk '/^(Slab|VmallocUsed|Percpu|PageTables|KernelStack):/ { s += $2 } END { print s }' /proc/meminfo
-}
-unused() { awk '/^(MemFree|Buffers|Cached|SReclaimable|AnonPages):/ { s += $2 } END { print s }' /proc/meminfo; }
-
 cycle() # N
 {
 	local args=(cluster_size $((8 << ($1 % 8))))

@@ -13,15 +13,6 @@ plan_later
 legs 16384
 
 modules() { awk '$1 ~ /^dm_(qmirror|block_copy)$/ { print $1 ":" $3 }' /proc/modules | sort | xargs; }
-# everything that is not free and cannot be given back, in KiB
-used()
-{
-	sync
-	echo 3 > /proc/sys/vm/drop_caches
-	awk '/^(Slab|VmallocUsed|Percpu|PageTables|KernelStack):/ { s += $2 } END { print s }' /proc/meminfo
-}
-unused() { awk '/^(MemFree|Buffers|Cached|SReclaimable|AnonPages):/ { s += $2 } END { print s }' /proc/meminfo; }
-
 cycle() # N
 {
 	local args=()

@@ -253,3 +253,13 @@ unhang() { dm_resume tgt; }
 
 # queue DEV ATTR: a limit of a dm device's request queue
 queue() { cat "/sys/block/dm-$(dmsetup info -c --noheadings -o minor "$1")/queue/$2"; }
+
+# used: kernel memory that cannot be given back, in KiB; unused: what is free or
+# could be
+used()
+{
+	sync
+	echo 3 > /proc/sys/vm/drop_caches
+	awk '/^(Slab|VmallocUsed|Percpu|PageTables|KernelStack):/ { s += $2 } END { print s }' /proc/meminfo
+}
+unused() { awk '/^(MemFree|Buffers|Cached|SReclaimable|AnonPages):/ { s += $2 } END { print s }' /proc/meminfo; }
