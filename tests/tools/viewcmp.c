@@ -4,8 +4,9 @@
  *
  * Threads read ranges of VIEW at random, with O_DIRECT, and compare them with
  * REF, which was read once at the beginning: a view never changes. At the end
- * one of them reads it all. -e: reads may fail with EIO, from some moment on
- * for ever, but never with wrong data. Ends with counts of both.
+ * one of them reads it all. -e: reads will fail with EIO, from some moment on
+ * for ever, and never have wrong data; waits for that for another minute. Ends
+ * with counts of both.
  */
 #include "common.h"
 #include <pthread.h>
@@ -54,7 +55,9 @@ static void *reader(void *arg)
 	char *buf = buf_alloc(max * SECTOR);
 	bool dead = false;
 
-	while (now_ms() < until && !failed) {
+	/* With -e what makes reads fail may come late. */
+	while (!failed && (now_ms() < until ||
+			   (may_fail && !dead && now_ms() < until + 60000))) {
 		uint64_t s = rng_below(&r, len / lbs) * lbs;
 		uint64_t n = (1 + rng_below(&r, max / lbs)) * lbs;
 
