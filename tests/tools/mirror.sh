@@ -255,11 +255,17 @@ unhang() { dm_resume tgt; }
 queue() { cat "/sys/block/dm-$(dmsetup info -c --noheadings -o minor "$1")/queue/$2"; }
 
 # used: kernel memory that cannot be given back, in KiB; unused: what is free or
-# could be
+# could be, also what the page allocator keeps for each CPU (megabytes, which
+# MemFree does not count)
 used()
 {
 	sync
 	echo 3 > /proc/sys/vm/drop_caches
 	awk '/^(Slab|VmallocUsed|Percpu|PageTables|KernelStack):/ { s += $2 } END { print s }' /proc/meminfo
 }
-unused() { awk '/^(MemFree|Buffers|Cached|SReclaimable|AnonPages):/ { s += $2 } END { print s }' /proc/meminfo; }
+unused()
+{
+	awk '/^(MemFree|Buffers|Cached|SReclaimable|AnonPages):/ { s += $2 }
+	     /^ +count:/ { s += $2 * 4 }
+	     END { print s }' /proc/meminfo /proc/zoneinfo
+}
