@@ -27,8 +27,9 @@ completes()
 	_qmirrorctl
 	echo "${COMPREPLY[*]}"' - "$@"
 }
-is "$(completes '')" "mirror status events remove recover" "verbs and nouns"
+is "$(completes '')" "mirror snapshot status events remove recover" "verbs and nouns"
 is "$(completes mirror '')" "start pause resume set mark-dirty wait complete cancel" "verbs of mirror"
+is "$(completes snapshot '')" "create release remove" "verbs of snapshot"
 is "$(completes mirror co)" complete "by their beginning"
 is "$(completes mirror start --sy)" --sync "options of a verb"
 is "$(completes mirror cancel --sy)" '' "and of no other"
