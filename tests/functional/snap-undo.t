@@ -95,9 +95,14 @@ dmsetup remove victim slow
 # --- Ctrl-C while one is suspended and another still waited for ---
 mk_dm slow "0 $LEN delay ${DISK[c]} 0 3000"
 mk_dm victim "0 $LEN linear $DM/slow 0"
-while "$TOOLS/dio" $DM/victim w:0:8:g1 > /dev/null 2>&1; do :; done &
-D=$!
-at_exit kill $D
+# Four writers, spread over the 3 s: at no moment is nothing in flight.
+D=()
+for i in 0 1 2 3; do
+	while "$TOOLS/dio" $DM/victim w:$((i * 8)):8:g1 > /dev/null 2>&1; do :; done &
+	D+=($!)
+	sleep 0.7
+done
+at_exit kill "${D[@]}"
 # bash starts jobs with SIGINT ignored
 perl -e '$SIG{INT} = "DEFAULT"; exec @ARGV' "$CTL" snapshot create a=/tmp/st/store "victim=${S[c]}" --force > /tmp/ctl.out 2>&1 &
 H=$!
@@ -109,8 +114,8 @@ like "$(< /tmp/ctl.out)" 'victim: interrupted; nothing was changed' "says so"
 is "$(suspended)" '' "nothing is suspended"
 ok "a is as before" eval '[[ $(table_of a) == "${TABLE[a]}" && $(table_of victim) == *linear* ]]'
 ok "nothing is left" st_clean_soon
-kill $D
-wait $D 2> /dev/null
+kill "${D[@]}"
+wait "${D[@]}" 2> /dev/null
 cleanups=("${cleanups[0]}")
 
 done_testing
