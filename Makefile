@@ -21,7 +21,7 @@ JOBS ?= 2
 T ?= *
 
 .PHONY: all modules tools userspace setup modules_install install \
-	check check-all check-7.2 compile-7.2 unit functional demo bench lint clean help
+	check check-all check-7.2 compile-7.2 unit functional demo bench bench-freeze lint clean help
 
 all: modules userspace
 
@@ -103,6 +103,11 @@ demo: all tools
 bench: modules
 	$(Q)tests/bench/bench --kernel $(KERNEL)
 
+# Wall clock: on a machine with nothing else to do.
+bench-freeze: userspace tools
+	$(Q)$(MAKE) --no-print-directory modules KERNEL=7.2-uml
+	$(Q)tests/vm/run --kernel 7.2-uml --timeout 900 -- tests/bench/freeze.sh
+
 lint: setup
 	$(Q)tests/vm/lint --kernel $(KERNEL)
 
@@ -129,6 +134,7 @@ help:
 	@echo 'make unit             only what needs no kernel'
 	@echo "make functional       only the VM tests (T='copy*' JOBS=1 SEED=7)"
 	@echo 'make bench            cost per I/O against dm-linear, with the bars'
+	@echo 'make bench-freeze     for how long a group snapshot stops its members'
 	@echo 'make demo             two acts in a VM, a minute each: mirror, snapshot'
 	@echo 'make lint             checkpatch, sparse, shellcheck'
 	@echo 'make setup            packages and the stock kernel (others do it, too)'

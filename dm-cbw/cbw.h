@@ -290,7 +290,7 @@ struct cbw_snap {
 	struct work_struct io_work;
 	struct work_struct store_work;
 	struct work_struct discard_work;
-	struct work_struct event_work;
+	struct delayed_work event_work;
 	struct delayed_work timeout_work;
 	struct work_struct release_work;
 };

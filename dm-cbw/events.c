@@ -9,6 +9,9 @@
  */
 #include "cbw.h"
 
+/* by how much the news of an arming may be late */
+#define CBW_ARMED_EVENT_MS	100
+
 const char *const cbw_state_names[CBW_NR_STATES] = {
 	[CBW_IDLE] = "idle",
 	[CBW_ARMED] = "armed",
@@ -59,7 +62,15 @@ void __cbw_event(struct cbw_snap *snap, int what)
 	e = &snap->events[snap->nr_events++];
 	e->what = what;
 	e->error = snap->error;
-	queue_work(cbw_wq, &snap->event_work);
+	/*
+	 * Who arms has devices suspended, perhaps a whole group, and a console
+	 * may take milliseconds a line: that is not to prolong their freeze.
+	 */
+	if (what == CBW_EV_ARMED)
+		queue_delayed_work(cbw_wq, &snap->event_work,
+				   msecs_to_jiffies(CBW_ARMED_EVENT_MS));
+	else
+		mod_delayed_work(cbw_wq, &snap->event_work, 0);
 }
 
 /**
@@ -125,7 +136,8 @@ static void raise_event(struct cbw_snap *snap, const struct cbw_event *e)
 /* Deliver what was queued. */
 void cbw_event_work(struct work_struct *work)
 {
-	struct cbw_snap *snap = container_of(work, struct cbw_snap, event_work);
+	struct cbw_snap *snap = container_of(to_delayed_work(work),
+					     struct cbw_snap, event_work);
 	struct cbw_event events[CBW_NR_EVENTS];
 	unsigned int i, n;
 

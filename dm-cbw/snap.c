@@ -51,7 +51,7 @@ static void release_snap(struct cbw_snap *snap)
 	flush_work(&snap->store_work);
 	flush_work(&snap->discard_work);
 	flush_work(&snap->io_work);
-	cancel_work_sync(&snap->event_work);
+	cancel_delayed_work_sync(&snap->event_work);
 	free_snap(snap);
 }
 
@@ -157,7 +157,7 @@ static void init_snap(struct cbw_snap *snap)
 	INIT_WORK(&snap->io_work, cbw_io_work);
 	INIT_WORK(&snap->store_work, cbw_store_work);
 	INIT_WORK(&snap->discard_work, cbw_discard_work);
-	INIT_WORK(&snap->event_work, cbw_event_work);
+	INIT_DELAYED_WORK(&snap->event_work, cbw_event_work);
 	INIT_WORK(&snap->release_work, release_work);
 	INIT_DELAYED_WORK(&snap->timeout_work, cbw_timeout_work);
 }
