@@ -99,6 +99,7 @@ functional: modules userspace tools
 demo: all tools
 	$(Q)tests/vm/run --kernel $(KERNEL) --timeout 600 -- demo/demo.sh
 	$(Q)tests/vm/run --kernel $(KERNEL) --timeout 600 -- demo/snapshot.sh
+	$(Q)tests/vm/run --kernel $(KERNEL) --timeout 600 -- demo/group.sh
 
 bench: modules
 	$(Q)tests/bench/bench --kernel $(KERNEL)

@@ -353,10 +353,11 @@ enum xit blk_no_signature(const struct blk *b, const char *role)
 	blkid_free_probe(pr);
 	if (r == 1)
 		return XIT_OK;
-	if (r == -1)
-		return err_set(XIT_FAIL, ST_CHECK, EIO, b->label,
-			       "%s %s cannot be read to look for signatures",
-			       role, b->label);
+	/* -2: more than one. Anything else is a failure, -1 or an errno. */
+	if (r != 0 && r != -2)
+		return err_set(XIT_FAIL, ST_CHECK, r < -2 ? -r : EIO, b->label,
+			       "%s %s cannot be read to look for signatures: %s",
+			       role, b->label, strerror(r < -2 ? -r : EIO));
 	return err_set(XIT_BUSY, ST_CHECK, EBUSY, b->label,
 		       "%s %s carries %s; --force overwrites it",
 		       role, b->label, what);
