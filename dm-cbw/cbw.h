@@ -38,9 +38,10 @@
  * Invariants (the numbers are those of the design; who keeps them):
  *
  * 5. Copy complete -> pass bit -> guest write issued.  A reader takes the
- *    generation in map; after its read it looks, behind one read barrier, at
- *    generation, gone and pass: another generation or gone is EIO, runs whose
- *    pass bit is now set are read again from the store.
+ *    generation in map; after its read it looks, behind a read barrier, at pass
+ *    and gone, and behind another one at the generation, whose bits are cleared
+ *    when it has ended: another generation or gone is EIO, runs whose pass bit
+ *    is now set are read again from the store.
  *    (copy.c: __finish_copy; view.c: cbw_view_end_io)
  * 6. Bits are never cleared while a snapshot lives.  broken, released, a new
  *    generation are set before the write that follows from them is let go; no

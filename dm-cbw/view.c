@@ -157,12 +157,21 @@ static void again_work(struct work_struct *work)
 		read_again(v, rd);
 }
 
-/* Is what was read worth anything? */
+/*
+ * Is what was read worth anything?  To be asked after all other looks: only if
+ * the generation is still live have none of these bits been cleared yet.
+ */
 static bool still_valid(struct cbw_snap *snap, const struct cbw_read *rd,
 			unsigned long first, unsigned long last)
 {
-	return rd->gen == READ_ONCE(snap->live_gen) &&
-	       cbw_next_set(&snap->gone, first, last) > last;
+	if (cbw_next_set(&snap->gone, first, last) <= last)
+		return false;
+	/*
+	 * The bits before the generation.  Pairs with the full barriers of
+	 * reset_bitmaps(), which clears after the generation has ended.
+	 */
+	smp_rmb();
+	return rd->gen == READ_ONCE(snap->live_gen);
 }
 
 static int cbw_view_end_io(struct dm_target *ti, struct bio *bio,
@@ -172,7 +181,7 @@ static int cbw_view_end_io(struct dm_target *ti, struct bio *bio,
 	struct cbw_read *rd = dm_per_bio_data(bio, sizeof(*rd));
 	unsigned long first = cbw_cluster(v->snap, rd->sector);
 	unsigned long last = cbw_cluster(v->snap, rd->sector + rd->sectors - 1);
-	unsigned long saved;
+	bool changed;
 
 	/*
 	 * Invariant 5: the data before the look at what may have happened to
@@ -181,16 +190,14 @@ static int cbw_view_end_io(struct dm_target *ti, struct bio *bio,
 	 * comes before the guest's write.
 	 */
 	smp_rmb();
+	/* Quiet: the filter may have another table by now, see cbw_bypassed(). */
+	changed = cbw_next_set(&v->snap->pass, first, last) <= last ||
+		  READ_ONCE(v->snap->quiet);
 	if (!still_valid(v->snap, rd, first, last)) {
 		*error = BLK_STS_IOERR;
 		return DM_ENDIO_DONE;
 	}
-	if (!rd->from_source)
-		return DM_ENDIO_DONE;
-
-	saved = cbw_next_set(&v->snap->pass, first, last);
-	/* Quiet: the filter may have another table by now, see cbw_bypassed(). */
-	if (likely(saved > last && !READ_ONCE(v->snap->quiet)))
+	if (likely(!changed || !rd->from_source))
 		return DM_ENDIO_DONE;
 
 	/* An error of the source counts for what is only there. */
