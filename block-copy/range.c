@@ -131,6 +131,16 @@ static void __unblock(struct bc_range_bucket *b, struct bc_range *range,
 	}
 }
 
+/* Most nodes are alone in their bucket: then there is nothing to rebalance. */
+static void __remove(struct bc_range_bucket *b, struct bc_range *range)
+{
+	if (likely(b->tree.rb_root.rb_node == &range->rb &&
+		   !range->rb.rb_left && !range->rb.rb_right))
+		b->tree = RB_ROOT_CACHED;
+	else
+		tree_remove(range, &b->tree);
+}
+
 /**
  * bc_range_release() - give a held range back
  * @rl: the lock
@@ -146,7 +156,7 @@ void bc_range_release(struct bc_range_lock *rl, struct bc_range *range)
 	LIST_HEAD(granted);
 
 	spin_lock_irqsave(&b->lock, flags);
-	tree_remove(range, &b->tree);
+	__remove(b, range);
 	if (unlikely(b->waiting))
 		__unblock(b, range, &granted);
 	spin_unlock_irqrestore(&b->lock, flags);
