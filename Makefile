@@ -21,7 +21,8 @@ JOBS ?= 2
 T ?= *
 
 .PHONY: all modules tools userspace setup modules_install install \
-	check check-all check-7.2 compile-7.2 unit functional demo bench bench-freeze lint clean help
+	check check-all check-7.2 compile-7.2 unit functional demo bench bench-quick \
+	bench-freeze lint clean help
 
 all: modules userspace
 
@@ -109,6 +110,9 @@ bench-freeze: userspace tools
 	$(Q)$(MAKE) --no-print-directory modules KERNEL=7.2-uml
 	$(Q)tests/vm/run --kernel 7.2-uml --timeout 900 -- tests/bench/freeze.sh
 
+bench-quick: modules
+	$(Q)tests/bench/bench --kernel $(KERNEL) --quick
+
 lint: setup
 	$(Q)tests/vm/lint --kernel $(KERNEL)
 
@@ -136,6 +140,7 @@ help:
 	@echo "make functional       only the VM tests (T='copy*' JOBS=1 SEED=7)"
 	@echo 'make bench            cost per I/O against dm-linear, with the bars'
 	@echo 'make bench-freeze     for how long a group snapshot stops its members'
+	@echo 'make bench-quick      its bars of instructions only, two minutes'
 	@echo 'make demo             two acts in a VM, a minute each: mirror, snapshot'
 	@echo 'make lint             checkpatch, sparse, shellcheck'
 	@echo 'make setup            packages and the stock kernel (others do it, too)'
