@@ -8,8 +8,10 @@
 QMIRROR_CACHE=${QMIRROR_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/qmirror}
 
 # The kernels we know how to get, and the Debian suite each one comes from.
-# 7.2-uml and 7.2-debug are built here, as programs (user-mode Linux).
-rig_kernels=(6.1 6.12 7.2 7.2-uml 7.2-debug)
+# Those with a flavour are built here: 7.2-uml and 7.2-debug as programs
+# (user-mode Linux), 7.2-kcsan for QEMU; 7.2-kmemleak is 7.2-debug, started with
+# its leak detector on.
+rig_kernels=(6.1 6.12 7.2 7.2-uml 7.2-debug 7.2-kmemleak 7.2-kcsan)
 
 # Speech goes to stderr: stdout belongs to the test (TAP).
 say()  { echo "rig: $*" >&2; }
@@ -21,7 +23,8 @@ kernel_suite()
 	case $1 in
 	6.1)	echo bookworm ;;
 	6.12)	echo bookworm-backports ;;
-	7.2|7.2-uml|7.2-debug)	echo trixie-backports ;;
+	7.2|7.2-uml|7.2-debug|7.2-kmemleak|7.2-kcsan)
+		echo trixie-backports ;;
 	*)	die "unknown kernel '$1' (known: ${rig_kernels[*]})" ;;
 	esac
 }
@@ -31,26 +34,67 @@ kernel_suite()
 # but everything can be compiled (build-modules --compile).
 kernel_boots() { [[ $1 != 7.2 ]]; }
 
-# kernel_is_uml LABEL: whether the kernel is a program that we build from
-# Debian's source package: see uml-kernel.sh and machine-uml.sh.
-kernel_is_uml() { [[ $1 == *-uml || $1 == *-debug ]]; }
+# kernel_is_built LABEL: whether we build it, from Debian's source package: see
+# built-kernel.sh. kernel_is_uml: whether that is a program: machine-uml.sh.
+kernel_is_built() { [[ $1 == *-* ]]; }
+kernel_is_uml() { [[ $1 == *-uml || $1 == *-debug || $1 == *-kmemleak ]]; }
 
-# uml_config LABEL: what such a kernel has besides its architecture's defaults.
-uml_config()
+# kernel_slowness LABEL: how many times as long waiting for something may take
+# there as elsewhere; a test does not expect less for it.
+kernel_slowness()
+{
+	case $1 in
+	*-debug)	echo 4 ;;
+	*-kmemleak)	echo 8 ;;
+	*-kcsan)	echo 3 ;;
+	*)		echo 1 ;;
+	esac
+}
+
+# kernel_cmdline LABEL: what its command line has besides everybody's.
+kernel_cmdline()
+{
+	case $1 in
+	*-debug)	echo no_debug_objects ;;
+	*-kmemleak)	echo no_debug_objects kmemleak=on ;;
+	esac
+}
+
+# kernel_flavour LABEL: the last word of its folder's name.
+kernel_flavour() { case $1 in *-kmemleak) echo debug ;; *) echo "${1#*-}" ;; esac; }
+
+# built_config LABEL: what such a kernel has besides what it begins with.
+built_config()
 {
 	local dir
 	dir=$(dirname "${BASH_SOURCE[0]}")
-	cat "$dir/uml.config"
-	[[ $1 != *-debug ]] || cat "$dir/uml-debug.config"
+	case $1 in
+	*-uml)		cat "$dir/uml.config" ;;
+	*-debug|*-kmemleak)
+			cat "$dir/uml.config" "$dir/uml-debug.config" ;;
+	*-kcsan)	cat "$dir/kcsan.config" ;;
+	esac
 }
 
-# uml_dir LABEL VERSION: one kernel for each version and configuration, so that
+# built_edits LABEL: a file of the kernel's source and what sed does with it there.
+# KASAN keeps the callers of each allocation, and to find them user-mode Linux asks
+# of every word of the stack whether it is an address of code. With lockdep the
+# question alone takes several system calls: look first whether it is where a
+# frame has its return address. Fifteen times as many I/Os a second.
+built_edits()
+{
+	[[ $(kernel_flavour "$1") == debug ]] || return 0
+	echo 'arch/um/kernel/stacktrace.c' \
+	     's/if (\(__kernel_text_address(addr)\)) {/if ((unsigned long)sp == bp + sizeof(long) \&\& \1) {/'
+}
+
+# built_dir LABEL VERSION: one kernel for each version and configuration, so that
 # checkouts which differ in theirs do not get in each other's way.
-uml_dir()
+built_dir()
 {
 	local sum
-	sum=$(uml_config "$1" | grep CONFIG_ | cksum)
-	echo "$QMIRROR_CACHE/kernels/$2-${1#*-}-${sum%% *}"
+	sum=$({ built_config "$1" | grep CONFIG_; built_edits "$1"; } | cksum)
+	echo "$QMIRROR_CACHE/kernels/$2-$(kernel_flavour "$1")-${sum%% *}"
 }
 
 # kernel_dir LABEL: the unpacked packages of that kernel, or the newest one
@@ -58,14 +102,14 @@ uml_dir()
 kernel_dir()
 {
 	local dir newest
-	if ! kernel_is_uml "$1"; then
+	if ! kernel_is_built "$1"; then
 		echo "$QMIRROR_CACHE/kernels/$1"
 		return
 	fi
-	newest=$(uml_dir "$1" "${1%%-*}")
+	newest=$(built_dir "$1" "${1%%-*}")
 	while read -r dir; do
 		[[ ! -s $dir/release ]] || newest=$dir
-	done < <(compgen -G "$(uml_dir "$1" "${1%%-*}.*")" | sort -V)
+	done < <(compgen -G "$(built_dir "$1" "${1%%-*}.*")" | sort -V)
 	echo "$newest"
 }
 
@@ -77,7 +121,7 @@ kernel_headers()
 {
 	local dir
 	dir=$(kernel_dir "$1")
-	if kernel_is_uml "$1"; then
+	if kernel_is_built "$1"; then
 		echo "$dir/build"
 	else
 		echo "$dir/usr/src/linux-headers-$(kernel_release "$1")"

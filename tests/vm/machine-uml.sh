@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # machine-uml.sh - start_machine for kernels that are programs (user-mode
-# Linux, see uml-kernel.sh). Sourced by run, whose variables it uses; sets
+# Linux, see built-kernel.sh). Sourced by run, whose variables it uses; sets
 # `machine` and `reader`, the processes to wait for.
 #
 # The same initramfs as in QEMU mounts the host's files by hostfs, read only and
