@@ -141,7 +141,7 @@ help:
 	@echo 'make bench            cost per I/O against dm-linear, with the bars'
 	@echo 'make bench-freeze     for how long a group snapshot stops its members'
 	@echo 'make bench-quick      its bars of instructions only, two minutes'
-	@echo 'make demo             two acts in a VM, a minute each: mirror, snapshot'
+	@echo 'make demo             three acts in VMs: mirror, snapshot, group'
 	@echo 'make lint             checkpatch, sparse, shellcheck'
 	@echo 'make setup            packages and the stock kernel (others do it, too)'
 	@echo 'make clean            remove build/'

@@ -96,7 +96,7 @@ fio_rounds()
 		fio --name=busy --filename=/mnt/busy --size=16M --bs=4k \
 		    --rw=randwrite --direct=1 --ioengine=libaio --iodepth=4 \
 		    --rate_iops=,500 --randrepeat=0 --verify=crc32c \
-		    --verify_fatal=1 --verify_state_save=0 --output=fio.out
+		    --verify_fatal=1 --verify_state_save=0 --disk_util=0 --output=fio.out
 		echo $((++rounds)) > rounds
 	done
 }
