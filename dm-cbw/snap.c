@@ -521,8 +521,12 @@ void cbw_snap_detach(struct cbw_target *t)
 	mutex_unlock(&bc_claims_lock);
 
 	if (ended && state != CBW_IDLE) {
-		DMINFO("%s: table replaced or removed while %s", snap->name,
-		       cbw_state_names[state]);
+		if (state == CBW_ARMED)
+			DMWARN("%s: table replaced or removed while armed: the snapshot is lost",
+			       snap->name);
+		else
+			DMINFO("%s: table replaced or removed while %s",
+			       snap->name, cbw_state_names[state]);
 		dm_table_event(t->ti->table);
 		tell_views(snap);
 	}

@@ -437,9 +437,13 @@ void qm_job_detach(struct qm_target *t)
 
 	if (ended) {
 		if (!qm_ended(job)) {
-			DMINFO("%s: table replaced or removed in state %s%s",
-			       job->name, qm_state_names[job->state],
-			       job->final ? ", final" : "");
+			/* After final it is how a job ends that was asked to. */
+			if (job->final)
+				DMINFO("%s: table replaced or removed in state %s, final",
+				       job->name, qm_state_names[job->state]);
+			else
+				DMWARN("%s: table replaced or removed in state %s: the mirror is lost, the source has everything",
+				       job->name, qm_state_names[job->state]);
 			dm_table_event(t->ti->table);
 		}
 		spin_lock_irq(&job->lock);

@@ -608,11 +608,24 @@ static enum xit swap(struct end *e, size_t n, const struct ending_verb *v)
 	return x;
 }
 
+/* --force has moved another manager's device: the user has to keep it there. */
+static void note_forced(const struct end *e, const char *name)
+{
+	const char *who = other_manager(e->top[0] ? e->top_dev.uuid :
+						    e->m.dev.uuid);
+
+	if (who)
+		note("%s was moved by force: %s's metadata still names the old disk, and what makes %s load the table brings back the data of this moment, also under a mounted file system; see lvm.rst",
+		     name, who, who);
+}
+
 static void closing_words(const struct end *e, size_t n,
 			  const struct ending_verb *v)
 {
 	size_t i;
 
+	for (i = 0; i < n && v->complete; i++)
+		note_forced(&e[i], e[i].top[0] ? e[i].top : e[i].m.dev.name);
 	if (opt.json || opt.quiet)
 		return;
 	for (i = 0; i < n; i++) {

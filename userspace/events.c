@@ -58,13 +58,23 @@ static void emit(const char *event, const char *dev, struct json_object *data,
 	json_line(o);
 }
 
-static void emit_status(const char *name, const char *status)
+/* What a job that somebody else ended ended with. */
+#define TAKEN	"table replaced or removed by somebody else"
+
+static void emit_status(const char *name, const char *status,
+			const char *error)
 {
 	struct json_object *d = json_object_new_object();
+	char text[96];
 
 	json_object_object_add(d, "id", json_object_new_string(name));
 	json_object_object_add(d, "status", json_object_new_string(status));
-	emit("JOB_STATUS_CHANGE", name, d, status);
+	if (error)
+		json_object_object_add(d, "error",
+				       json_object_new_string(error));
+	snprintf(text, sizeof(text), "%s%s%s", status, error ? ": " : "",
+		 error ? error : "");
+	emit("JOB_STATUS_CHANGE", name, d, text);
 }
 
 /* READY, COMPLETED, CANCELLED: the job's figures, and an error if there is one */
@@ -147,7 +157,7 @@ static void compare(struct seen *s, const struct mirror *now, bool fresh)
 	    (fresh || strcmp(was.error, now->st.error) != 0))
 		emit_error(now);
 	if (fresh || was.state != now->st.state)
-		emit_status(now->dev.name, mstate_name(now->st.state));
+		emit_status(now->dev.name, mstate_name(now->st.state), NULL);
 	if (is_ready(&now->st) && (fresh || !is_ready(&was)))
 		emit_job("BLOCK_JOB_READY", now, NULL);
 	/* QEMU has no event for what it calls actively-synced; it comes and goes */
@@ -161,9 +171,14 @@ static void compare(struct seen *s, const struct mirror *now, bool fresh)
 
 static void gone(struct seen *s)
 {
+	bool taken = mirror_taken(&s->m);
+
 	/* what is pending goes by being completed or cancelled: no error */
-	say_end(s);
-	emit_status(s->m.dev.name, "null");
+	if (!taken || s->closed)
+		say_end(s);
+	else
+		emit_job("BLOCK_JOB_COMPLETED", &s->m, TAKEN);
+	emit_status(s->m.dev.name, "null", taken ? TAKEN : NULL);
 }
 
 /* ---- snapshots: no jobs to QEMU, so what they do goes by the nearest name ---- */
@@ -196,7 +211,7 @@ static void compare_snap(struct snap_seen *seen, const struct snapshot *now,
 	    (fresh || strcmp(was.error, now->st.error) != 0))
 		emit_snap_error(now);
 	if (fresh || was.state != now->st.state)
-		emit_status(now->dev.name, sstate_name(now->st.state));
+		emit_status(now->dev.name, sstate_name(now->st.state), NULL);
 }
 
 struct watch {
@@ -284,7 +299,9 @@ static void round_of_snaps(struct watch *w, const struct snapshot *s, size_t n)
 	}
 	for (k = 0; k < w->snap_n; k++)
 		if (!w->snap[k].now) {
-			emit_status(w->snap[k].s.dev.name, "null");
+			emit_status(w->snap[k].s.dev.name, "null",
+				    snapshot_taken(&w->snap[k].s) ? TAKEN :
+								    NULL);
 			w->snap[k--] = w->snap[--w->snap_n];
 		}
 }

@@ -454,3 +454,19 @@ const char *other_manager(const char *uuid)
 	who[n] = '\0';
 	return who;
 }
+
+/*
+ * NAME has a new table that its manager does not know of. It will not ask before
+ * it loads its own again, so the user has to know.
+ */
+void note_manager(const char *name, const char *uuid, const char *what)
+{
+	const char *who = other_manager(uuid);
+
+	if (!who)
+		return;
+	note("%s belongs to %s, which does not know of the %s: what makes %s load or remove the table%s ends it without a word; see lvm.rst",
+	     name, who, what, who, strcmp(who, "LVM") == 0 ?
+	     " (lvchange --refresh, lvextend, lvrename, lvcreate -s, vgchange -an, ...)" :
+	     "");
+}

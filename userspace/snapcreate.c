@@ -516,6 +516,9 @@ static enum xit run(struct create *c)
 	w = p.window;
 	plan_free(&p);
 	lock_release();
+	for (i = 0; i < c->n && x == XIT_OK && !opt.dry_run; i++)
+		note_manager(c->m[i].sl.name, c->m[i].sl.dev.dm.uuid,
+			     "snapshot");
 	if (x == XIT_OK && !opt.dry_run)
 		x = report(c, &w);
 	return x;

@@ -378,6 +378,8 @@ static enum xit started(const struct start *s)
 	if (opt.sync && strcmp(opt.sync, "top") == 0)
 		note("%s: there is no layer below, so --sync top is full",
 		     s->sl.name);
+	if (s->slide)
+		note_manager(s->sl.name, s->sl.dev.dm.uuid, "mirror");
 	if (opt.wait) {
 		x = mirror_find(s->sl.name, &m);
 		if (x == XIT_OK)

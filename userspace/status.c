@@ -19,7 +19,7 @@
 /* ---- leftovers ---- */
 
 /* While a run is at work, what it has not finished is no leftover. */
-static bool run_at_work(void)
+bool run_at_work(void)
 {
 	char *path = xasprintf("%s/lock", run_dir);
 	int fd = open(path, O_RDONLY | O_CLOEXEC);

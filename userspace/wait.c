@@ -134,6 +134,14 @@ static enum xit never(const struct mirror *m, enum goal goal, bool gone)
 		       err ? m->st.error : "by request", goal_names[goal], name);
 }
 
+/* Gone, and neither completed nor cancelled. */
+static enum xit taken(const struct mirror *m)
+{
+	return err_set(XIT_JOB, ST_NONE, ENODEV, m->dev.name,
+		       "%s: the mirror is lost (%s when last seen): somebody else has replaced or removed its table; the source has everything; see: qmirrorctl status",
+		       m->dev.name, mstate_name(m->st.state));
+}
+
 /* A goal that came all the same may have come with an error. */
 static enum xit done(const struct mirror *m, enum goal goal)
 {
@@ -185,6 +193,8 @@ static enum xit look(struct waiter *w, size_t *left)
 				       w->m[i].dev.name, strerror(-r));
 		if (!r)
 			w->m[i] = now;
+		if (r && mirror_taken(&w->m[i]))
+			return taken(&w->m[i]);
 		switch (goal_verdict(w->goal, r, &w->m[i].st)) {
 		case V_NEVER:
 			return never(&w->m[i], w->goal, r);

@@ -1,0 +1,87 @@
+# shellcheck shell=bash disable=SC2034,SC2154
+# SPDX-License-Identifier: GPL-2.0
+#
+# lvm-lib.sh - what the tests of qmirrorctl on logical volumes share; sourced
+# after ctl-lib.sh. Real lvm2 on null_blk disks, with a configuration of its
+# own: no udev, no daemon, no files of the host, no disks but ours. slow/data is
+# the volume in question (slow-data to device-mapper), fast/data the other one.
+
+command -v lvm > /dev/null || bail "no lvm2"
+# it would complain of each descriptor that this shell has open
+export LVM_SUPPRESS_FD_WARNINGS=1
+export LVM_SYSTEM_DIR=/run/lvm-test
+SIZE=4
+
+mkdir -p $LVM_SYSTEM_DIR /run/lvm /run/lock/lvm
+cat > $LVM_SYSTEM_DIR/lvm.conf <<CONF
+devices {
+	types = [ "nullb", 16 ]
+	filter = [ "a|^/dev/pv|", "r|.*|" ]
+	use_devicesfile = 0
+	obtain_device_list_from_udev = 0
+	external_device_info_source = "none"
+	hints = "none"
+}
+activation { udev_sync = 0 udev_rules = 0 monitoring = 0 }
+backup { backup = 0 archive = 0 }
+global { use_lvmpolld = 0 event_activation = 0 notify_dbus = 0 }
+CONF
+
+# vg NAME MB: a group over a disk of its own
+declare -A PV
+vg()
+{
+	PV[$1]=$(mk_null "pv$1" "$2") || bail "no disk for $1"
+	pvcreate -qq "${PV[$1]}" && vgcreate -qq -s 1M "$1" "${PV[$1]}" > /dev/null 2>&1 ||
+		bail "no volume group $1"
+}
+
+# lv VG NAME [MB]
+lv()
+{
+	lvcreate -qq -y -Wn -Zn -L "${3:-$SIZE}M" -n "$2" "$1" > /dev/null 2>&1 &&
+		[[ -b $DM/$1-$2 ]] || bail "no volume $1/$2"
+}
+
+# says STATUS REGEX NAME COMMAND...: an LVM command, its status and what it
+# says; '' is for nothing at all
+says()
+{
+	local want=$1 re=$2 name=$3 rc=0
+	shift 3
+	OUT=$("$@" 2>&1) || rc=$?
+	OUT=$(grep -v 'metadata update is NOT backed up' <<< "$OUT")
+	if [[ $rc != "$want" ]]; then
+		fail "$name"
+		diag "'$*' ended with $rc, not $want: $OUT"
+	elif [[ $re ]]; then
+		like "$OUT" "$re" "$name: ${re//\\/}"
+	else
+		is "$OUT" '' "$name: silently"
+	fi
+}
+
+# What a device holds, past the page cache
+sum() { dd if="$DM/$1" bs=1M count="$SIZE" iflag=direct status=none | md5sum; }
+randomize() { dd if=/dev/urandom of="$DM/$1" bs=1M count="$SIZE" oflag=direct status=none; }
+
+# watch_events: everything that qmirrorctl events has to say, in /tmp/ev
+watch_events()
+{
+	"$CTL" events --json > /tmp/ev 2> /tmp/ev.err &
+	EVENTS=$!
+	at_exit kill $EVENTS
+}
+# all of it is valid, and it is still there
+end_events()
+{
+	ok "events went on all the time" kill -0 "$EVENTS"
+	kill "$EVENTS"
+	wait "$EVENTS" 2> /dev/null
+	cleanups=()
+	ok "what they said is valid" valid_json /tmp/ev lines
+}
+# how often that was said
+told() { grep -c "$1" /tmp/ev; }
+told_since() { (($(told "$1") > $2)); }
+TAKEN='"error":"table replaced or removed by somebody else"'
