@@ -611,12 +611,22 @@ static enum xit swap(struct end *e, size_t n, const struct ending_verb *v)
 /* --force has moved another manager's device: the user has to keep it there. */
 static void note_forced(const struct end *e, const char *name)
 {
-	const char *who = other_manager(e->top[0] ? e->top_dev.uuid :
-						    e->m.dev.uuid);
+	const char *uuid = e->top[0] ? e->top_dev.uuid : e->m.dev.uuid;
+	const char *who = other_manager(uuid);
+	struct job_file f;
 
-	if (who)
-		note("%s was moved by force: %s's metadata still names the old disk, and what makes %s load the table brings back the data of this moment, also under a mounted file system; see lvm.rst",
-		     name, who, who);
+	if (!who)
+		return;
+	/* for status, which says it as long as it is so */
+	snprintf(f.uuid, sizeof(f.uuid), "%s", uuid);
+	snprintf(f.replaces, sizeof(f.replaces), "%s", e->m.table.target);
+	if (job_file_write(uuid, &f) != XIT_OK) {
+		note("%s: status will not know of the switch: %s", name,
+		     the_err.desc);
+		err_clear();
+	}
+	note("%s was moved by force: %s's metadata still names the old disk, and what makes %s load the table brings back the data of this moment, also under a mounted file system; see lvm.rst",
+	     name, who, who);
 }
 
 static void closing_words(const struct end *e, size_t n,

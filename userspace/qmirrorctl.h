@@ -375,10 +375,13 @@ void notice_tell(void);
 enum xit lock_take(const char *verb, bool recover_first);
 void lock_release(void);
 
-/* what must outlive `mirror start` but is in no table: --replaces */
+/*
+ * What must outlive a run but is in no table: --replaces, by the uuid of
+ * NAME-qsrc; and where --force has moved another manager's device, by its uuid.
+ */
 struct job_file {
 	char uuid[UUID_LEN];	/* ties the file to one start */
-	char replaces[NAME_LEN];
+	char replaces[NAME_LEN];	/* or the target's number */
 };
 
 enum xit job_file_write(const char *name, const struct job_file *f);
@@ -626,7 +629,8 @@ void rate_update(struct progress *p, struct mirror *m);
 
 struct orphan {
 	char device[NAME_LEN];
-	char what[128];
+	char what[256];
+	bool forced;		/* no leftover: moved behind its manager's back */
 };
 
 /* what `snapshot create` has to say beyond what the devices say */

@@ -42,6 +42,7 @@ static void orphan_add(struct orphan **list, size_t *n, const char *dev,
 		abort();
 	*list = o;
 	o += (*n)++;
+	o->forced = false;
 	snprintf(o->device, sizeof(o->device), "%s", dev);
 	snprintf(o->what, sizeof(o->what), "%s", what);
 }
@@ -62,6 +63,38 @@ static void journal_orphans(struct orphan **list, size_t *n)
 	journal_free(&j);
 }
 
+/* What ending.c noted of a forced switch, as long as the device is there. */
+static void forced_add(struct orphan **list, size_t *n, const struct dmdev *d)
+{
+	const char *who = other_manager(d->uuid);
+	char what[256], path[NAME_LEN + 16];
+	const struct dmline *l;
+	struct job_file f;
+	struct dmtable t;
+	size_t len;
+
+	if (!who || job_file_read(d->uuid, &f) || dm_table(d->name, false, &t))
+		return;
+	devno_path(f.replaces, path, sizeof(path));
+	len = strlen(f.replaces);
+	l = t.line;
+	if (t.n == 1 && strcmp(l->type, "linear") == 0 &&
+	    strncmp(l->params, f.replaces, len) == 0 && l->params[len] == ' ')
+		snprintf(what, sizeof(what),
+			 "is on %s by force, of which %s does not know; see lvm.rst",
+			 path, who);
+	else
+		snprintf(what, sizeof(what),
+			 "was put on %s by force, and has another table since: what was written in between is on %s only; see lvm.rst",
+			 path, path);
+	/* a job says itself where it is */
+	if (t.n && strcmp(l->type, "qmirror") != 0 && strcmp(l->type, "cbw") != 0) {
+		orphan_add(list, n, d->name, what);
+		(*list)[*n - 1].forced = true;
+	}
+	dmtable_free(&t);
+}
+
 int orphan_list(struct orphan **list, size_t *n)
 {
 	struct dmdev *dev;
@@ -79,6 +112,7 @@ int orphan_list(struct orphan **list, size_t *n)
 	for (i = 0; i < nd; i++) {
 		char cbw[NAME_LEN];
 
+		forced_add(list, n, &dev[i]);
 		if (strncmp(dev[i].uuid, UUID_SRC, strlen(UUID_SRC)) == 0 &&
 		    dev[i].open_count == 0)
 			orphan_add(list, n, dev[i].name,
@@ -170,7 +204,8 @@ static void print_all(const struct listing *l)
 	for (i = 0; i < l->sn; i++)
 		print_snapshot(&l->s[i]);
 	for (i = 0; i < l->on; i++)
-		printf("%s: orphan: %s\n", l->o[i].device, l->o[i].what);
+		printf("%s: %s%s\n", l->o[i].device,
+		       l->o[i].forced ? "" : "orphan: ", l->o[i].what);
 	if (!l->n && !l->sn && !l->on && !opt.quiet)
 		puts("no mirrors, no snapshots");
 	fflush(stdout);

@@ -5,6 +5,7 @@
 # back (Documentation/lvm.rst): LVM warns in lvs and refuses what is in use, but
 # whatever loads the table brings the old data back without a word. What had been
 # written is on the new disk then, whole, and comes back by exchanging the volumes.
+# vm: --timeout 600
 
 . "$(dirname "$0")/../lib.sh"
 . "$(dirname "$0")/ctl-lib.sh"
@@ -34,6 +35,8 @@ stays()
 {
 	is "$(table_of slow-data)" "$ON_NEW" "  it is still on the new disk"
 	is "$(sum slow-data)" "$NEW" "  with what was written since"
+	tool 0 "  status" status
+	like "$OUT" '^slow-data: is on /dev/mapper/fast-data by force, of which LVM does not know' "  says so"
 }
 # back NAME TABLE: the old data is back, the new is where it was
 back()
@@ -41,6 +44,8 @@ back()
 	is "$(table_of "$1")" "$2" "  it is on the old disk again"
 	is "$(sum "$1")" "$OLD" "  with the data of the switch"
 	is "$(sum fast-data)" "$NEW" "  what was written since is on the new one, whole"
+	tool 0 "  status" status
+	like "$OUT" "^$1: was put on /dev/mapper/fast-data by force, and has another table since" "  says so"
 }
 
 # --- what is refused, and what is said ---
@@ -48,7 +53,11 @@ back()
 refuses 4 'slow-data belongs to LVM, whose metadata still names the old disk' "complete without --force" mirror complete slow-data
 tool 0 "cancel" mirror cancel slow-data
 pivot
-like "$(< /tmp/ctl.err)" "slow-data was moved by force: LVM's metadata still names the old disk, .*lvm\.rst" "with --force it says what to beware of"
+cp /tmp/ctl.err /tmp/force.err
+tool 0 "status --json" status --json
+ok "  is valid" valid_json
+like "$(json 'd["orphans"][0]["desc"]')" 'is on /dev/mapper/fast-data by force' "  and has it"
+like "$(< /tmp/force.err)" "slow-data was moved by force: LVM's metadata still names the old disk, .*lvm\.rst" "with --force it says what to beware of"
 
 # --- what is harmless ---
 says 0 'Device mismatch detected for slow/data which is accessing /dev/fast/data instead of /dev/pvslow' "lvs" lvs -o name,vg_name,attr
@@ -95,5 +104,7 @@ is "$(sum fast-data)" "$NEW" "what was written is on the other volume"
 says 0 '' "and is LVM's own there: lvchange --refresh" lvchange --refresh fast/data
 is "$(sum fast-data)" "$NEW" "  changes nothing"
 says 0 'successfully removed' "lvremove of the old one" lvremove -y slow/data_old
+tool 0 "status" status
+is "$OUT" 'no mirrors, no snapshots' "  has nothing more to say"
 
 done_testing

@@ -3,7 +3,7 @@
 #
 # Two logical volumes with ext4 and xfs on them, both in use: one group snapshot,
 # and both restored from its views to what they were at that instant.
-# vm: --mem 2048
+# vm: --timeout 600
 
 . "$(dirname "$0")/../lib.sh"
 . "$(dirname "$0")/ctl-lib.sh"

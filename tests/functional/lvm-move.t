@@ -5,6 +5,7 @@
 # mirror, READY, stop the writer, cancel, exchange the names, mount again. What
 # the writer was told is on the disk is on the new one, and LVM's metadata and
 # the kernel agree: a refresh and a deactivation change nothing.
+# vm: --timeout 600
 
 . "$(dirname "$0")/../lib.sh"
 . "$(dirname "$0")/ctl-lib.sh"
