@@ -177,7 +177,8 @@ void qm_mark(struct qm_job *job, sector_t sector, sector_t sectors)
  * Dirt comes before the policy (invariant 1), and the copier would take it in
  * between: the job would stop or end with chunks that nobody knows to be bad.
  * Only for chunks that nothing else keeps from the copier: a write holds its
- * range until after qm_job_error(), an orphan its chunks.  Any context.
+ * range until after qm_job_error().  An orphan keeps its chunks only until it
+ * ends, which may be at once.  Any context.
  */
 void qm_judge_begin(struct qm_job *job)
 {

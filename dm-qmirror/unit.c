@@ -205,6 +205,14 @@ static void give_up_unit(struct qm_unit *unit)
 	bc_range_release(&job->ranges, &unit->range);
 }
 
+/* A guest write waits for it, and it has been writing for too long. */
+static bool too_slow(const struct qm_unit *unit, int seen, unsigned long older)
+{
+	return (seen & QM_UNIT_STATE_MASK) == QM_UNIT_IN_FLIGHT &&
+	       READ_ONCE(unit->range.waited) && unit->writing &&
+	       time_after_eq(jiffies, unit->started + older);
+}
+
 /**
  * qm_units_give_up() - stop waiting for copies
  * @job: the job
@@ -218,20 +226,25 @@ void qm_units_give_up(struct qm_job *job, unsigned int older_than_ms)
 	struct qm_pool *pool = job->copy.pool;
 	unsigned long older = msecs_to_jiffies(older_than_ms);
 	unsigned int i, n = 0;
+	bool judging = false;
 	sector_t sector = 0;
 
 	smp_mb();	/* (B) the flag before the look, as in qm_give_up() */
 	for (i = 0; i < pool->nr; i++) {
 		struct qm_unit *unit = pool->units[i];
-
+		bool slow;
 		int seen;
 
 		spin_lock_irq(&job->orphan_lock);
 		/* The state, with its generation, before what it is about. */
 		seen = smp_load_acquire(&unit->state);
-		if ((!older_than_ms ||
-		     (READ_ONCE(unit->range.waited) && unit->writing &&
-		      time_after_eq(jiffies, unit->started + older))) &&
+		slow = older_than_ms && too_slow(unit, seen, older);
+		/* It may end, an orphan, before the policy has acted. */
+		if (slow && !judging) {
+			qm_judge_begin(job);
+			judging = true;
+		}
+		if ((!older_than_ms || slow) &&
 		    leave_flight(unit, seen, QM_UNIT_GIVEN_UP)) {
 			sector = unit->sector;
 			give_up_unit(unit);
@@ -239,12 +252,15 @@ void qm_units_give_up(struct qm_job *job, unsigned int older_than_ms)
 		}
 		spin_unlock_irq(&job->orphan_lock);
 	}
-	if (!n)
-		return;
-	qm_marked(job);
-	if (older_than_ms)
-		qm_job_error(job, QM_TARGET, QM_WRITE, -ETIMEDOUT, sector);
-	qm_kick_state(job);
+	if (n) {
+		qm_marked(job);
+		if (older_than_ms)
+			qm_job_error(job, QM_TARGET, QM_WRITE, -ETIMEDOUT,
+				     sector);
+		qm_kick_state(job);
+	}
+	if (judging)
+		qm_judge_end(job);
 }
 
 /*
