@@ -23,6 +23,7 @@ T ?= *
 .PHONY: all modules tools userspace setup modules_install install \
 	check check-all check-7.2 compile-7.2 unit functional demo bench bench-quick \
 	bench-freeze lint clean help
+	check check-all check-7.2 compile-7.2 unit functional model demo bench lint clean help
 
 all: modules userspace
 
@@ -97,6 +98,10 @@ functional: modules userspace tools
 		$(MAKE) -C userspace faults; fi
 	$(Q)tests/vm/functional --kernel $(KERNEL) --jobs $(JOBS) '$(T)'
 
+# The protocols as Promela, and what goes wrong without each step: spin, gcc.
+model:
+	$(Q)tests/model/run '$(if $(filter *,$(T)),,$(T))'
+
 demo: all tools
 	$(Q)tests/vm/run --kernel $(KERNEL) --timeout 600 -- demo/demo.sh
 	$(Q)tests/vm/run --kernel $(KERNEL) --timeout 600 -- demo/snapshot.sh
@@ -138,6 +143,7 @@ help:
 	@echo 'make compile-7.2      do the modules compile with the headers of 7.2?'
 	@echo 'make unit             only what needs no kernel'
 	@echo "make functional       only the VM tests (T='copy*' JOBS=1 SEED=7)"
+	@echo 'make model            the protocols, checked by spin (BOUNDS=large: hours)'
 	@echo 'make bench            cost per I/O against dm-linear, with the bars'
 	@echo 'make bench-freeze     for how long a group snapshot stops its members'
 	@echo 'make bench-quick      its bars of instructions only, two minutes'
