@@ -87,12 +87,23 @@ view_state() { local w; read -r -a w <<< "$(dm_status "$1-snap" 2>/dev/null)"; [
 # arm_point ARG...: the fault point right after the last device was armed
 arm_point()
 {
-	local n
-	n=$("$CTL" snapshot create "$@" --dry-run | grep -n ': arm$' | tail -1)
-	# one point after the journal, then two a step
-	echo $((1 + 2 * ${n%%:*}))
+	local n plan
+	plan=$("$CTL" snapshot create "$@" --dry-run)
+	n=$(grep -n ': arm$' <<< "$plan" | tail -1)
+	# one point after the journal, two a step, and one more within that of a file
+	echo $((1 + 2 * ${n%%:*} + $(grep -c '(sparse, ' <<< "$plan")))
 }
 
+# all members suspended and armed
+all_hung()
+{
+	local n
+	look
+	(($(grep -c Suspended <<< "$INFO") == ${#TABLE[@]})) || return
+	for n in "${!TABLE[@]}"; do
+		[[ ${STA[$n]-} == *' cbw armed '* ]] || return
+	done
+}
 # create_hung ARG...: snapshot create stops right after arming, with all members
 # suspended: what is on the disks now is what the views have to show.
 create_hung()
@@ -101,7 +112,7 @@ create_hung()
 	p=$(arm_point "$@")
 	QMIRROR_FAULT=hang:$p "$FAULTS" snapshot create "$@" > /tmp/hung.out 2>&1 &
 	HUNG=$!
-	until_true 20 eval '[[ $(suspended | wc -l) == '"${#TABLE[@]}"' && $(for n in "${!TABLE[@]}"; do snap_state $n; done | sort -u) == armed ]]'
+	until_true 120 all_hung
 }
 # it dies; the watchdog only resumes
 hung_dies()

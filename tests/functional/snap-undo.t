@@ -56,7 +56,7 @@ ok "all is as before" as_before
 
 # --- killed with two of three suspended ---
 P=$(arm_point "${GROUP[@]}")
-QMIRROR_FAULT=hang:$((P - 7)) "$FAULTS" snapshot create "${GROUP[@]}" --force > /dev/null 2>&1 &
+QMIRROR_FAULT=hang:$((P - 8)) "$FAULTS" snapshot create "${GROUP[@]}" --force > /dev/null 2>&1 &
 H=$!
 ok "two of three are suspended" until_true 20 eval '[[ $(suspended | wc -l) == 2 ]]'
 kill -KILL "$H"
@@ -66,7 +66,7 @@ ok "killed then, all is as before" as_before
 ok "nothing is left" st_clean_soon
 
 # --- it hangs with all of them suspended: the watchdog does not wait for ever ---
-QMIRROR_FAULT=hang:$((P - 3)) "$FAULTS" snapshot create "${GROUP[@]}" --force --timeout 1s > /dev/null 2>&1 &
+QMIRROR_FAULT=hang:$((P - 4)) "$FAULTS" snapshot create "${GROUP[@]}" --force --timeout 1s > /dev/null 2>&1 &
 H=$!
 ok "all are suspended" until_true 20 eval '[[ $(suspended | wc -l) == 3 ]]'
 wait "$H" 2>/dev/null

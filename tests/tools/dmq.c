@@ -8,6 +8,8 @@
  * dmq load NAME TABLE		the inactive table
  * dmq swap NAME TABLE [--noflush]	load, suspend, resume
  * dmq suspend NAME [--noflush], dmq resume NAME, dmq remove NAME
+ * dmq all -			many of the last three lines from standard input,
+ *				words apart by tabs, until one fails
  * dmq ms VERB NAME [WORD...]	one of the last two lines, and how many
  *				milliseconds it took: without the time that a
  *				process needs to begin on a busy machine
@@ -214,6 +216,26 @@ static int change(int fd, const char *verb, const char *name, char **argv)
 	die("%s: unknown", verb);
 }
 
+static int all(int fd)
+{
+	char *line = NULL, *words[5], *save;
+	size_t size = 0;
+	int n, rc = 0;
+
+	while (!rc && getline(&line, &size, stdin) > 0) {
+		n = 0;
+		for (char *w = strtok_r(line, "\t\n", &save); w && n < 4;
+		     w = strtok_r(NULL, "\t\n", &save))
+			words[n++] = w;
+		words[n] = NULL;
+		if (n < 2)
+			die("all: a line without a name");
+		rc = change(fd, words[0], words[1], words + 2);
+	}
+	free(line);
+	return rc;
+}
+
 int main(int argc, char **argv)
 {
 	int fd, i, rc = 0;
@@ -235,6 +257,8 @@ int main(int argc, char **argv)
 		printf("%u\n", io->event_nr);
 		return 0;
 	}
+	if (!strcmp(argv[1], "all"))
+		return all(fd);
 	if (!strcmp(argv[1], "ms") && argc > 3) {
 		uint64_t t0 = now_ms();
 
