@@ -19,11 +19,14 @@ Q := $(if $(V),,@)
 # How many guests at once, and which tests: make functional T='copy*'
 JOBS ?= 2
 T ?= *
+# How many groups of snapshots `make soak` takes
+GROUPS ?= 3000
 
 .PHONY: all modules tools userspace setup modules_install install \
 	check check-all check-7.2 compile-7.2 unit functional demo bench bench-quick \
 	bench-freeze lint clean help
 	check check-all check-7.2 compile-7.2 unit functional model demo bench lint clean help
+	check check-all check-7.2 compile-7.2 unit functional soak demo bench bench-freeze lint clean help
 
 all: modules userspace
 
@@ -101,6 +104,9 @@ functional: modules userspace tools
 # The protocols as Promela, and what goes wrong without each step: spin, gcc.
 model:
 	$(Q)tests/model/run '$(if $(filter *,$(T)),,$(T))'
+# That a group of snapshots is of one instant, a few thousand times.
+soak:
+	$(Q)QMIRROR_GROUPS=$(GROUPS) $(MAKE) --no-print-directory functional T=snap-atomic V=1
 
 demo: all tools
 	$(Q)tests/vm/run --kernel $(KERNEL) --timeout 600 -- demo/demo.sh
@@ -144,6 +150,7 @@ help:
 	@echo 'make unit             only what needs no kernel'
 	@echo "make functional       only the VM tests (T='copy*' JOBS=1 SEED=7)"
 	@echo 'make model            the protocols, checked by spin (BOUNDS=large: hours)'
+	@echo 'make soak             thousands of group snapshots (GROUPS=3000), hours'
 	@echo 'make bench            cost per I/O against dm-linear, with the bars'
 	@echo 'make bench-freeze     for how long a group snapshot stops its members'
 	@echo 'make bench-quick      its bars of instructions only, two minutes'
