@@ -27,6 +27,7 @@ GROUPS ?= 3000
 	bench-freeze lint clean help
 	check check-all check-7.2 compile-7.2 unit functional model demo bench lint clean help
 	check check-all check-7.2 compile-7.2 unit functional soak demo bench bench-freeze lint clean help
+	bench-freeze fuzz fuzz-tools lint clean help
 
 all: modules userspace
 
@@ -96,7 +97,7 @@ unit: setup
 	done
 	$(Q)tests/parity-check
 
-functional: modules userspace tools
+functional: modules userspace tools fuzz-tools
 	$(Q)if grep -qs '^faults:' userspace/Makefile; then \
 		$(MAKE) -C userspace faults; fi
 	$(Q)tests/vm/functional --kernel $(KERNEL) --jobs $(JOBS) '$(T)'
@@ -107,6 +108,18 @@ model:
 # That a group of snapshots is of one instant, a few thousand times.
 soak:
 	$(Q)QMIRROR_GROUPS=$(GROUPS) $(MAKE) --no-print-directory functional T=snap-atomic V=1
+# What runs in `make functional` for some seconds, for as long as wanted, on the
+# kernel where most orders fit into a second; the seed is in its first lines.
+TIME ?= 600
+FUZZ_KERNEL ?= 7.2-uml
+fuzz: fuzz-tools
+	$(Q)$(MAKE) --no-print-directory modules KERNEL=$(FUZZ_KERNEL)
+	$(Q)tests/vm/run --kernel $(FUZZ_KERNEL) --timeout $$(($(TIME) + 300)) \
+		--log build/log/fuzz.log --env QMIRROR_FUZZ_TIME=$(TIME) \
+		-- tests/functional/fuzz.t
+
+fuzz-tools: setup
+	$(Q)$(MAKE) -C tests/fuzz
 
 demo: all tools
 	$(Q)tests/vm/run --kernel $(KERNEL) --timeout 600 -- demo/demo.sh
@@ -131,7 +144,7 @@ lint: setup
 
 clean:
 	$(Q)rm -rf build
-	$(Q)for d in userspace tests/tools tests/unit; do \
+	$(Q)for d in userspace tests/tools tests/fuzz tests/unit; do \
 		if [ -f $$d/Makefile ]; then $(MAKE) -C $$d clean; fi; \
 	done
 
@@ -151,6 +164,8 @@ help:
 	@echo "make functional       only the VM tests (T='copy*' JOBS=1 SEED=7)"
 	@echo 'make model            the protocols, checked by spin (BOUNDS=large: hours)'
 	@echo 'make soak             thousands of group snapshots (GROUPS=3000), hours'
+	@echo 'make fuzz             orders and tables by chance, on $(FUZZ_KERNEL)'
+	@echo '                      (TIME=3600 SEED=N FUZZ_KERNEL=7.2-debug)'
 	@echo 'make bench            cost per I/O against dm-linear, with the bars'
 	@echo 'make bench-freeze     for how long a group snapshot stops its members'
 	@echo 'make bench-quick      its bars of instructions only, two minutes'
