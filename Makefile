@@ -28,6 +28,7 @@ GROUPS ?= 3000
 	check check-all check-7.2 compile-7.2 unit functional model demo bench lint clean help
 	check check-all check-7.2 compile-7.2 unit functional soak demo bench bench-freeze lint clean help
 	bench-freeze fuzz fuzz-tools lint clean help
+	bench-freeze fuzz fuzz-tools fuzz-parsers lint clean help
 
 all: modules userspace
 
@@ -91,7 +92,7 @@ compile-7.2:
 
 # Folders with tests that need no kernel have a target `check`.
 unit: setup
-	$(Q)set -e; for d in tests/unit userspace; do \
+	$(Q)set -e; for d in tests/unit userspace tests/fuzz; do \
 		if grep -qs '^check:' $$d/Makefile; then $(MAKE) -C $$d check; \
 		else echo "unit: nothing in $$d" >&2; fi; \
 	done
@@ -117,6 +118,11 @@ fuzz: fuzz-tools
 	$(Q)tests/vm/run --kernel $(FUZZ_KERNEL) --timeout $$(($(TIME) + 300)) \
 		--log build/log/fuzz.log --env QMIRROR_FUZZ_TIME=$(TIME) \
 		-- tests/functional/fuzz.t
+
+# The tool's parsers, here and without a kernel; `unit` runs what they are known
+# to get right.
+fuzz-parsers: setup
+	$(Q)$(MAKE) -C tests/fuzz parsers TIME=$(TIME)
 
 fuzz-tools: setup
 	$(Q)$(MAKE) -C tests/fuzz
@@ -166,6 +172,7 @@ help:
 	@echo 'make soak             thousands of group snapshots (GROUPS=3000), hours'
 	@echo 'make fuzz             orders and tables by chance, on $(FUZZ_KERNEL)'
 	@echo '                      (TIME=3600 SEED=N FUZZ_KERNEL=7.2-debug)'
+	@echo 'make fuzz-parsers     the tool under libFuzzer (TIME=600 SEED=N)'
 	@echo 'make bench            cost per I/O against dm-linear, with the bars'
 	@echo 'make bench-freeze     for how long a group snapshot stops its members'
 	@echo 'make bench-quick      its bars of instructions only, two minutes'
