@@ -8,7 +8,7 @@
 # no view ever shows a wrong byte; afterwards everything unloads.
 #
 # Guards invariant 9 (a view never lies) and 7 (the destructor drops what was taken).
-# vm: --kernel 7.2-* --timeout 600
+# vm: --kernel 7.2-* --timeout 900
 
 . "$(dirname "$0")/../lib.sh"
 . "$(dirname "$0")/../tools/snap.sh"
@@ -115,15 +115,17 @@ life_op() # COMMAND...
 	[[ $out == *'Cannot allocate memory'* || $out == ENOMEM ]] || bad+=" [$*: $out]"
 	return 1
 }
-# until_op GONE COMMAND...: at the 20th refusal without faults
+# until_op GONE COMMAND...: at the 5th refusal without faults, for this operation:
+# a table's thousand pages are hardly ever all had
 until_op()
 {
 	local again=0
 	until life_op "${@:2}"; do
 		[[ ! $1 ]] || no_dm "$1" || bad+=" [left behind: $1]"
-		((++again < 20)) || faults_off
-		((again < 22)) || return
+		((++again < 5)) || faults_off
+		((again < 7)) || return
 	done
+	faults_on "$p"
 }
 life()
 {
@@ -132,7 +134,8 @@ life()
 	size=$((8 << REPLY))
 	fill $DM/src 1
 	rnd 40
-	faults_on $((1 + REPLY))
+	p=$((1 + REPLY))
+	faults_on "$p"
 	until_op f "$TOOLS/dmq" create f "$(cbw_line idle cluster_size $size)"
 	until_op v "$TOOLS/dmq" create v "$(view_line)"
 	until_op '' "$TOOLS/dmq" suspend f
