@@ -29,6 +29,8 @@ GROUPS ?= 3000
 	check check-all check-7.2 compile-7.2 unit functional soak demo bench bench-freeze lint clean help
 	bench-freeze fuzz fuzz-tools lint clean help
 	bench-freeze fuzz fuzz-tools fuzz-parsers lint clean help
+	check check-all check-7.2 check-debug check-kmemleak check-kcsan \
+	compile-7.2 unit functional demo bench lint clean help
 
 all: modules userspace
 
@@ -73,16 +75,39 @@ install: userspace
 check: all
 	$(Q)$(MAKE) --no-print-directory unit functional
 
+# The matrix: everything on three kernels.
 check-all:
 	$(Q)$(MAKE) --no-print-directory check KERNEL=6.1
 	$(Q)$(MAKE) --no-print-directory all functional KERNEL=6.12
 	$(Q)$(MAKE) --no-print-directory compile-7.2
+	$(Q)$(MAKE) --no-print-directory check-7.2
 
 # The newest kernel we support, built here from Debian's source as a program
 # (user-mode Linux); the first time that takes some ten minutes. One test at a
 # time: the machines take what processors there are.
 check-7.2:
 	$(Q)$(MAKE) --no-print-directory all functional KERNEL=7.2-uml JOBS=1
+
+# The same version again, with everything that sees mistakes where they are made:
+# KASAN, lockdep, UBSAN. Then with the leak detector, which looks once the modules
+# are unloaded; and, in QEMU, with the race detector, for what takes no locks.
+# Hours: see Documentation/testing.rst.
+check-debug:
+	$(Q)$(MAKE) --no-print-directory all functional KERNEL=7.2-debug JOBS=1
+
+check-kmemleak:
+	$(Q)$(MAKE) --no-print-directory all functional KERNEL=7.2-kmemleak JOBS=1 \
+		T='$(if $(filter-out *,$(T)),$(T),$(LEAK_TESTS))'
+
+check-kcsan:
+	$(Q)$(MAKE) --no-print-directory all functional KERNEL=7.2-kcsan JOBS=1 \
+		T='$(if $(filter-out *,$(T)),$(T),$(RACE_TESTS))'
+
+# Lives and ends of all kinds; what many do at once. T= for others.
+LEAK_TESTS := lifecycle table start reload verbs orphans fault-mirror \
+	cbw-life cbw-table cbw-errors cbw-release cbw-wait fault-cbw
+RACE_TESTS := copy load bounce reload verbs ranges orphans flush ending \
+	cbw-proof cbw-view cbw-errors cbw-release cbw-limits cbw-window cbw-life
 
 # The same version's headers: their tools do not run on Debian 12, so the
 # modules are compiled and not linked.
@@ -162,9 +187,12 @@ help:
 	@echo '                      (DESTDIR=, PREFIX=)'
 	@echo 'make modules_install  modules for the running kernel (or KDIR=)'
 	@echo 'make check            unit and functional tests on $(KERNEL), in VMs'
-	@echo 'make check-all        the same on 6.1 and 6.12, and compile-7.2'
-	@echo 'make check-7.2        functional tests on a 7.2 built here; KERNEL=7.2-uml'
-	@echo '                      (or 7.2-debug: KASAN, lockdep) for single tests'
+	@echo 'make check-all        the matrix: 6.1, 6.12, and 7.2 by compile-7.2 and check-7.2'
+	@echo 'make check-7.2        functional tests on a 7.2 built here; KERNEL=7.2-uml for'
+	@echo '                      single tests'
+	@echo 'make check-debug      the same with KASAN, lockdep, UBSAN; hours (7.2-debug)'
+	@echo 'make check-kmemleak   lives and ends with the leak detector (7.2-kmemleak)'
+	@echo 'make check-kcsan      what many do at once, with the race detector (7.2-kcsan)'
 	@echo 'make compile-7.2      do the modules compile with the headers of 7.2?'
 	@echo 'make unit             only what needs no kernel'
 	@echo "make functional       only the VM tests (T='copy*' JOBS=1 SEED=7)"
