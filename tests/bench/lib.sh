@@ -62,6 +62,7 @@ own_share()
 # of a device pay for. "latency" is what the caller of one write waits.
 cost()
 {
+	# shellcheck disable=SC2154 # share: of who sources this
 	local rw=rand$2 plus=$share
 	[[ $2 != latency ]] || rw=randwrite plus=0
 	fio_ns latency "$3" --rw="$rw" --number_ios=500 > /dev/null
