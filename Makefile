@@ -31,6 +31,7 @@ GROUPS ?= 3000
 	bench-freeze fuzz fuzz-tools fuzz-parsers lint clean help
 	check check-all check-7.2 check-debug check-kmemleak check-kcsan \
 	compile-7.2 unit functional demo bench lint clean help
+	bench-all lint clean help
 
 all: modules userspace
 
@@ -168,6 +169,13 @@ bench-freeze: userspace tools
 bench-quick: modules
 	$(Q)tests/bench/bench --kernel $(KERNEL) --quick
 
+# Everything in Documentation/bench; what needs time is timed on 7.2, built here.
+bench-all: modules
+	$(Q)tests/bench/matrix --kernel $(KERNEL)
+	$(Q)tests/bench/clock --kernel $(KERNEL) scale
+	$(Q)$(MAKE) --no-print-directory modules KERNEL=7.2-uml
+	$(Q)tests/bench/clock wall
+
 lint: setup
 	$(Q)tests/vm/lint --kernel $(KERNEL)
 
@@ -205,6 +213,8 @@ help:
 	@echo 'make bench-freeze     for how long a group snapshot stops its members'
 	@echo 'make bench-quick      its bars of instructions only, two minutes'
 	@echo 'make demo             three acts in VMs: mirror, snapshot, group'
+	@echo 'make bench-all        the tables and pictures of Documentation/bench'
+	@echo 'make demo             two acts in a VM, a minute each: mirror, snapshot'
 	@echo 'make lint             checkpatch, sparse, shellcheck'
 	@echo 'make setup            packages and the stock kernel (others do it, too)'
 	@echo 'make clean            remove build/'
