@@ -423,6 +423,7 @@ void qm_job_adopt(struct qm_target *t)
  */
 void qm_job_detach(struct qm_target *t)
 {
+	static const char lost[] = ": the mirror is lost, the source has everything";
 	struct qm_job *job = t->job;
 	bool ended = false;
 
@@ -442,8 +443,9 @@ void qm_job_detach(struct qm_target *t)
 				DMINFO("%s: table replaced or removed in state %s, final",
 				       job->name, qm_state_names[job->state]);
 			else
-				DMWARN("%s: table replaced or removed in state %s: the mirror is lost, the source has everything",
-				       job->name, qm_state_names[job->state]);
+				DMWARN("%s: table replaced or removed in state %s%s",
+				       job->name, qm_state_names[job->state],
+				       lost);
 			dm_table_event(t->ti->table);
 		}
 		spin_lock_irq(&job->lock);
