@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Groups of 1, 2, 8 and 64 under load: the views together are, byte for byte, what
+# Groups of 1, 2, 8 (and 64) under load: the views together are, byte for byte, what
 # the disk was while all were suspended, and after the removal all is as before.
-# Every second store is a file.
+# Every second store is a file. QMIRROR_SIZES: 64 takes minutes in an emulated
+# machine and is left to `make soak`.
 # vm: --timeout 600
 
 . "$(dirname "$0")/../lib.sh"
@@ -17,7 +18,7 @@ store_fs 96
 dd if=/dev/urandom of="$DISK1" bs=1M count=$MB oflag=direct status=none
 
 members=() views=() args=()
-for n in 1 2 8 64; do
+for n in ${QMIRROR_SIZES:-1 2 8}; do
 	for ((i = ${#members[@]}; i < n; i++)); do
 		"$TOOLS/dmq" create "m$i" "0 $SLICE linear $DISK1 $((i * SLICE))" || bail "no m$i"
 		members+=("m$i") views+=("$DM/m$i-snap")
