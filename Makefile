@@ -133,7 +133,9 @@ functional: modules userspace tools fuzz-tools
 model:
 	$(Q)tests/model/run '$(if $(filter *,$(T)),,$(T))'
 # That a group of snapshots is of one instant, a few thousand times.
+# That a group of snapshots is of one instant: with 64 members, and thousands of times.
 soak:
+	$(Q)QMIRROR_SIZES='1 2 8 64' $(MAKE) --no-print-directory functional T=snap-members V=1
 	$(Q)QMIRROR_GROUPS=$(GROUPS) $(MAKE) --no-print-directory functional T=snap-atomic V=1
 # What runs in `make functional` for some seconds, for as long as wanted, on the
 # kernel where most orders fit into a second; the seed is in its first lines.
