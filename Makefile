@@ -22,16 +22,10 @@ T ?= *
 # How many groups of snapshots `make soak` takes
 GROUPS ?= 3000
 
-.PHONY: all modules tools userspace setup modules_install install \
-	check check-all check-7.2 compile-7.2 unit functional demo bench bench-quick \
-	bench-freeze lint clean help
-	check check-all check-7.2 compile-7.2 unit functional model demo bench lint clean help
-	check check-all check-7.2 compile-7.2 unit functional soak demo bench bench-freeze lint clean help
-	bench-freeze fuzz fuzz-tools lint clean help
-	bench-freeze fuzz fuzz-tools fuzz-parsers lint clean help
-	check check-all check-7.2 check-debug check-kmemleak check-kcsan \
-	compile-7.2 unit functional demo bench lint clean help
-	bench-all lint clean help
+.PHONY: all modules tools userspace setup modules_install install clean help
+.PHONY: check check-all check-7.2 check-debug check-kmemleak check-kcsan
+.PHONY: compile-7.2 unit functional soak model fuzz fuzz-tools fuzz-parsers lint
+.PHONY: demo bench bench-quick bench-all bench-freeze
 
 all: modules userspace
 
@@ -132,11 +126,12 @@ functional: modules userspace tools fuzz-tools
 # The protocols as Promela, and what goes wrong without each step: spin, gcc.
 model:
 	$(Q)tests/model/run '$(if $(filter *,$(T)),,$(T))'
-# That a group of snapshots is of one instant, a few thousand times.
+
 # That a group of snapshots is of one instant: with 64 members, and thousands of times.
 soak:
 	$(Q)QMIRROR_SIZES='1 2 8 64' $(MAKE) --no-print-directory functional T=snap-members V=1
 	$(Q)QMIRROR_GROUPS=$(GROUPS) $(MAKE) --no-print-directory functional T=snap-atomic V=1
+
 # What runs in `make functional` for some seconds, for as long as wanted, on the
 # kernel where most orders fit into a second; the seed is in its first lines.
 TIME ?= 600
@@ -216,7 +211,6 @@ help:
 	@echo 'make bench-quick      its bars of instructions only, two minutes'
 	@echo 'make demo             three acts in VMs: mirror, snapshot, group'
 	@echo 'make bench-all        the tables and pictures of Documentation/bench'
-	@echo 'make demo             two acts in a VM, a minute each: mirror, snapshot'
 	@echo 'make lint             checkpatch, sparse, shellcheck'
 	@echo 'make setup            packages and the stock kernel (others do it, too)'
 	@echo 'make clean            remove build/'
