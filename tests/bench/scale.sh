@@ -2,8 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # scale.sh - runs in a guest and prints "result WHAT X VALUE" lines: how memory
-# (KiB) and time (microseconds; thousands of instructions, when those are counted)
-# grow with the size of a mirror, its granularity and the number of mirrors. Each
+# (KiB) and time (microseconds) grow with the size of a mirror, its granularity and the number of mirrors. Each
 # time includes the program that asks, "nothing" is that program alone. Medians of
 # ROUNDS.
 
