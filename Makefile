@@ -169,8 +169,8 @@ bench-quick: modules
 # Everything in Documentation/bench; what needs time is timed on 7.2, built here.
 bench-all: modules
 	$(Q)tests/bench/matrix --kernel $(KERNEL)
-	$(Q)tests/bench/clock --kernel $(KERNEL) scale
 	$(Q)$(MAKE) --no-print-directory modules KERNEL=7.2-uml
+	$(Q)tests/bench/clock scale
 	$(Q)tests/bench/clock wall
 
 lint: setup
