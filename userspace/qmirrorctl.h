@@ -524,6 +524,7 @@ bool snapshot_src(const struct snapshot *s, struct dmdev *src);
 bool snapshot_taken(const struct snapshot *s);
 bool view_cbw(const struct dmdev *view, char *name, size_t size);
 int sync_device(const char *name);
+void slid_line(struct dmtable *t, uint64_t sectors);
 enum xit unsnapshot(const struct jmember *m);
 bool unsnapshot_begun(const struct jmember *m);
 /* what a critical section of a snapshot may take, when nobody says --timeout */

@@ -45,8 +45,8 @@ size_t same_bytes(const struct op *op, size_t n)
 
 /*
  * Is a line of the kernel's the one that we know? A mirror's settings may have
- * been changed, only what it is made of counts; NAME-qsrc has no number yet when
- * the plan is made. Other targets than linear may print what they were given in
+ * been changed, only what it is made of counts; NAME-qsrc and a store have no
+ * number yet when the plan is made. Other targets than linear may print what they were given in
  * other words, so of what was loaded only place and type count.
  */
 static bool same_params(const struct dmline *l, const char *params, bool live)
@@ -54,7 +54,7 @@ static bool same_params(const struct dmline *l, const char *params, bool live)
 	char want[4][80], got[4][80];
 	int i;
 
-	if (strcmp(l->type, "qmirror") != 0)
+	if (strcmp(l->type, "qmirror") != 0 && strcmp(l->type, "cbw") != 0)
 		return strcmp(l->params, params) == 0 ||
 		       (!live && strcmp(l->type, "linear") != 0);
 	if (sscanf(l->params, "%79s %79s %79s %79s", want[0], want[1], want[2],
@@ -63,26 +63,32 @@ static bool same_params(const struct dmline *l, const char *params, bool live)
 		   got[3]) != 4)
 		return false;
 	for (i = 0; i < 4; i++)
-		if (want[i][0] != TABLE_DEV && strcmp(want[i], got[i]) != 0)
+		if (want[i][0] != TABLE_DEV && want[i][0] != TABLE_STORE &&
+		    strcmp(want[i], got[i]) != 0)
 			return false;
 	return true;
 }
 
-/* 0, -ESTALE when dev has not that table, or another error. */
-static int check_table(struct group *g, const char *dev,
-		       const struct dmtable *t, bool live)
+/*
+ * 0, -ESTALE when dev has not that table, or another error. Where we have loaded
+ * nothing, nothing may be loaded.
+ */
+static int check_table(struct group *g, const struct op *op, bool live)
 {
-	const struct jmember *jm = member_of(g, dev);
+	const struct dmtable *t = live ? &op->live : &op->next;
+	const struct jmember *jm = member_of(g, op->dev);
 	const char *data, *p;
 	size_t i;
 
 	if (!t->n)
 		return 0;
-	header(g->io, g->table_bytes, dev, DM_STATUS_TABLE_FLAG |
+	header(g->io, g->table_bytes, op->dev, DM_STATUS_TABLE_FLAG |
 	       DM_NOFLUSH_FLAG | (live ? 0 : DM_QUERY_INACTIVE_TABLE_FLAG));
 	if (ioctl(g->fd, DM_TABLE_STATUS, g->io))
 		return errno == ENXIO ? -ESTALE : -errno;
 	if (jm && (io_major(g->io) != jm->major || io_minor(g->io) != jm->minor))
+		return -ESTALE;
+	if (live && !op->next.n && g->io->flags & DM_INACTIVE_PRESENT_FLAG)
 		return -ESTALE;
 	if (g->io->flags & DM_BUFFER_FULL_FLAG || g->io->target_count != t->n)
 		return -ESTALE;
@@ -108,9 +114,9 @@ int same_tables(struct group *g, size_t n, size_t *failed_at)
 
 	for (i = 0; i < n; i++) {
 		*failed_at = i;
-		r = check_table(g, g->op[i].dev, &g->op[i].live, true);
+		r = check_table(g, &g->op[i], true);
 		if (!r)
-			r = check_table(g, g->op[i].dev, &g->op[i].next, false);
+			r = check_table(g, &g->op[i], false);
 		if (r)
 			return r;
 	}

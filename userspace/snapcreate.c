@@ -414,6 +414,15 @@ static size_t *lowest_first(const struct create *c)
 	return order;
 }
 
+static void plan_freeze(const struct member *m, struct plan *p)
+{
+	struct op *op = plan_add(p, opt.no_freeze ? OP_SUSPEND :
+				 OP_SUSPEND_FREEZE, m->sl.name, NULL);
+
+	op->level = m->height;
+	slid_line(&op->live, m->sl.dev.sectors);
+}
+
 static void plan_suspends(const struct create *c, struct plan *p)
 {
 	unsigned int h = 0;
@@ -424,9 +433,7 @@ static void plan_suspends(const struct create *c, struct plan *p)
 	for (; h > 0; h--)
 		for (i = 0; i < c->n; i++)
 			if (c->m[i].height == h)
-				plan_add(p, opt.no_freeze ? OP_SUSPEND :
-					 OP_SUSPEND_FREEZE, c->m[i].sl.name,
-					 NULL)->level = h;
+				plan_freeze(&c->m[i], p);
 }
 
 static void plan_window(const struct create *c, const size_t *order,

@@ -15,12 +15,25 @@
 
 #include "qmirrorctl.h"
 
+/* The cbw that a slid device has, on whatever it stands. */
+void slid_line(struct dmtable *t, uint64_t sectors)
+{
+	char any[] = { TABLE_DEV, ' ', TABLE_DEV, ' ', TABLE_STORE, ' ',
+		       TABLE_STORE, '\0' };
+
+	dmtable_add(t, 0, sectors, "cbw", any);
+}
+
 /* From a cbw to the old table, with NAME suspended for the swap. */
 static void plan_back(struct plan *p, const struct jmember *m)
 {
+	struct dmtable ours = { 0 };
+
 	plan_add(p, OP_MESSAGE, m->name, "disarm");
 	plan_load(p, m->name, &m->old, m->read_only);
-	plan_add(p, OP_SUSPEND, m->name, NULL);
+	slid_line(&ours, dmtable_len(&m->old));
+	plan_suspend(p, m->name, &ours, &m->old);
+	dmtable_free(&ours);
 	plan_add(p, OP_RESUME, m->name, NULL);
 	if (m->src[0])
 		plan_add(p, OP_REMOVE, m->src, NULL);

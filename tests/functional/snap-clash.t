@@ -70,7 +70,7 @@ mkdir $cg/run || bail "no cgroup"
 GROUP=(a=/tmp/st/a "b=${S[b]}" "c=${S[c]}")
 P=$(arm_point "${GROUP[@]}")
 # the window in points: three suspends, three arms, three resumes
-for at in "first suspend:-11:1:before" "last suspend:-6:3:before" "first arm:-4:3:before" "last arm:0:3:armed" "first resume:2:2:armed"; do
+for at in "first suspend:-10:1:before" "last suspend:-6:3:before" "first arm:-4:3:before" "last arm:0:3:armed" "first resume:2:2:armed"; do
 	IFS=: read -r what k n want <<< "$at"
 	QMIRROR_FAULT=hang:$((P + k)) bash -c 'echo $$ > '$cg'/run/cgroup.procs; exec "$@"' - "$FAULTS" snapshot create "${GROUP[@]}" --force > /dev/null 2>&1 &
 	H=$!
