@@ -508,6 +508,9 @@ void cbw_snap_detach(struct cbw_target *t)
 
 	/* The registry may be busy for as long as a constructor takes. */
 	ended = end_arming_of(t, &state);
+	/* The news of an arming may still be late: before that of its end. */
+	if (ended)
+		flush_delayed_work(&snap->event_work);
 	mutex_lock(&bc_claims_lock);
 	if (ended) {
 		mutex_lock(&snap->live_lock);

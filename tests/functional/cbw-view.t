@@ -145,4 +145,17 @@ t_is "$(view_st)" "ended -" "then the view has ended"
 t_vio "and fails" EIO r:0:8
 t_ok "the view goes" dm_remove v
 
+# --- gone as soon as it is armed: the log has both, in order -----------------------
+
+GONE='^cbw: f: armed\|cbw: f: table replaced or removed while armed: the snapshot is lost\|$'
+f_said() { dmesg_since | grep -o 'cbw: f: .*' | tr '\n' '|'; }
+dmesg_mark
+filter && dm_remove f
+t_like "$(f_said)" "$GONE" "removed at once it has been armed, and is lost"
+dmesg_mark
+filter && view && dm_swap f "0 $LEN linear $DM/src 0"
+t_like "$(f_said)" "$GONE" "replaced at once, too"
+dm_remove v
+dm_remove f
+
 finish
