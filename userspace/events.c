@@ -171,7 +171,7 @@ static void compare(struct seen *s, const struct mirror *now, bool fresh)
 
 static void gone(struct seen *s)
 {
-	bool taken = mirror_taken(&s->m);
+	bool taken = job_taken(s->m.dev.name, s->m.table.source);
 
 	/* what is pending goes by being completed or cancelled: no error */
 	if (!taken || s->closed)
@@ -299,9 +299,11 @@ static void round_of_snaps(struct watch *w, const struct snapshot *s, size_t n)
 	}
 	for (k = 0; k < w->snap_n; k++)
 		if (!w->snap[k].now) {
-			emit_status(w->snap[k].s.dev.name, "null",
-				    snapshot_taken(&w->snap[k].s) ? TAKEN :
-								    NULL);
+			const struct snapshot *was = &w->snap[k].s;
+
+			emit_status(was->dev.name, "null",
+				    job_taken(was->dev.name,
+					      was->table.source) ? TAKEN : NULL);
 			w->snap[k--] = w->snap[--w->snap_n];
 		}
 }

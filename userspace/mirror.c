@@ -125,26 +125,6 @@ bool mirror_src(const struct mirror *m, struct dmdev *src)
 	       strncmp(src->uuid, UUID_SRC, strlen(UUID_SRC)) == 0;
 }
 
-/*
- * A mirror that is gone while its source is left: somebody else has replaced or
- * removed its table. The tool removes the source before it gives back the lock.
- */
-bool mirror_taken(const struct mirror *m)
-{
-	bool used = false;
-	struct mirror *now;
-	struct dmdev src;
-	size_t i, n;
-
-	if (run_at_work() || !mirror_src(m, &src) || mirror_list(&now, &n))
-		return false;
-	/* a renamed one lives on */
-	for (i = 0; i < n; i++)
-		used |= strcmp(now[i].table.source, m->table.source) == 0;
-	free(now);
-	return !used;
-}
-
 int mirror_list(struct mirror **list, size_t *n)
 {
 	struct dmdev *dev;

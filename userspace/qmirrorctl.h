@@ -521,7 +521,6 @@ int snapshot_read(const char *name, struct snapshot *s);
 enum xit snapshot_find(const char *word, struct snapshot *s);
 int snapshot_list(struct snapshot **list, size_t *n);
 bool snapshot_src(const struct snapshot *s, struct dmdev *src);
-bool snapshot_taken(const struct snapshot *s);
 bool view_cbw(const struct dmdev *view, char *name, size_t size);
 int sync_device(const char *name);
 void slid_line(struct dmtable *t, uint64_t sectors);
@@ -592,8 +591,7 @@ enum xit messages_run(struct plan *p);
 enum xit mirror_mark_dirty(const char *name, const struct ranges *r);
 int mirror_list(struct mirror **list, size_t *n);
 bool mirror_src(const struct mirror *m, struct dmdev *src);
-bool mirror_taken(const struct mirror *m);
-bool run_at_work(void);
+bool job_taken(const char *name, const char *source);
 void devno_path(const char *devno, char *buf, size_t size);
 enum xit bitmap_load(const char *file, uint64_t dev_sectors,
 		     struct ranges *out);

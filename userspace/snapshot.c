@@ -167,22 +167,6 @@ bool snapshot_src(const struct snapshot *s, struct dmdev *src)
 	       strncmp(src->uuid, UUID_SRC, strlen(UUID_SRC)) == 0;
 }
 
-/* As mirror_taken(). */
-bool snapshot_taken(const struct snapshot *s)
-{
-	bool used = false;
-	struct snapshot *now;
-	struct dmdev src;
-	size_t i, n;
-
-	if (run_at_work() || !snapshot_src(s, &src) || snapshot_list(&now, &n))
-		return false;
-	for (i = 0; i < n; i++)
-		used |= strcmp(now[i].table.source, s->table.source) == 0;
-	free(now);
-	return !used;
-}
-
 int snapshot_list(struct snapshot **list, size_t *n)
 {
 	struct dmdev *dev;

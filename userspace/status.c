@@ -19,7 +19,7 @@
 /* ---- leftovers ---- */
 
 /* While a run is at work, what it has not finished is no leftover. */
-bool run_at_work(void)
+static bool run_at_work(void)
 {
 	char *path = xasprintf("%s/lock", run_dir);
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -31,6 +31,60 @@ bool run_at_work(void)
 	busy = flock(fd, LOCK_SH | LOCK_NB) && errno == EWOULDBLOCK;
 	close(fd);
 	return busy;
+}
+
+/* Is a run, or what puts a dead one right, changing that device? */
+static bool in_journal(const char *name)
+{
+	bool found = false;
+	struct journal j;
+	size_t i;
+
+	if (journal_read(&j))
+		return false;
+	for (i = 0; i < j.n; i++)
+		found |= strcmp(j.m[i].name, name) == 0;
+	journal_free(&j);
+	return found;
+}
+
+/* Does a mirror or a snapshot stand on that device, by whatever name? */
+static bool has_job(const char *source)
+{
+	struct snapshot *s;
+	struct mirror *m;
+	bool used = false;
+	size_t i, n;
+
+	if (mirror_list(&m, &n))
+		return true;
+	for (i = 0; i < n; i++)
+		used |= strcmp(m[i].table.source, source) == 0;
+	free(m);
+	if (snapshot_list(&s, &n))
+		return true;
+	for (i = 0; i < n; i++)
+		used |= strcmp(s[i].table.source, source) == 0;
+	free(s);
+	return used;
+}
+
+/*
+ * A job that is gone while NAME-qsrc, which was its source, is left: somebody
+ * else has replaced or removed its table. Ours have NAME in the journal until
+ * the source is removed; that they are at work on others says nothing. A job of
+ * either kind on the source is one that was renamed, or the source is another's
+ * that has got the number since.
+ */
+bool job_taken(const char *name, const char *source)
+{
+	unsigned int maj, min;
+	struct dmdev src;
+
+	return !in_journal(name) && sscanf(source, "%u:%u", &maj, &min) == 2 &&
+	       dm_get_by_devno(maj, min, &src) == 0 &&
+	       strncmp(src.uuid, UUID_SRC, strlen(UUID_SRC)) == 0 &&
+	       !has_job(source);
 }
 
 static void orphan_add(struct orphan **list, size_t *n, const char *dev,

@@ -92,4 +92,16 @@ tool 0 "cancel" mirror cancel data
 tool 7 "start --wait" mirror start data bad --force --wait
 tool 0 "cancel" mirror cancel data
 
+# --- taken by somebody else, while a run of ours is at work on another device ---
+dmsetup remove bad
+tool 0 "start" mirror start data "$A" --force --speed 128K
+OLD=$(dmsetup table data-qsrc)
+bg_wait --for concluded
+exec 9< /run/qmirrorctl/lock
+flock -x 9
+"$TOOLS/dmq" swap data "$OLD"
+ends "a mirror that is taken meanwhile" 7 '^qmirrorctl: data: the mirror is lost'
+exec 9<&-
+tool 0 "what is left can be removed" remove data-qsrc
+
 done_testing
