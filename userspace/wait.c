@@ -173,6 +173,19 @@ struct waiter {
 	struct sigaction old_int, old_term;
 };
 
+/* A device that was renamed is the same mirror. */
+static int read_now(const struct mirror *was, struct mirror *now)
+{
+	int r = mirror_read(was->dev.name, now);
+	struct dmdev d;
+
+	if (r == -ENXIO &&
+	    dm_get_by_devno(was->dev.major, was->dev.minor, &d) == 0 &&
+	    strcmp(d.uuid, was->dev.uuid) == 0)
+		r = mirror_read(d.name, now);
+	return r;
+}
+
 /* XIT_OK with *left = 0: all there. */
 static enum xit look(struct waiter *w, size_t *left)
 {
@@ -186,7 +199,7 @@ static enum xit look(struct waiter *w, size_t *left)
 
 		if (w->is_done[i])
 			continue;
-		r = mirror_read(w->m[i].dev.name, &now);
+		r = read_now(&w->m[i], &now);
 		if (r && r != -ENXIO && r != -ENODATA)
 			return err_set(XIT_FAIL, ST_LOOKUP, r,
 				       w->m[i].dev.name, "%s: %s",

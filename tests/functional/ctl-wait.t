@@ -104,4 +104,15 @@ ends "a mirror that is taken meanwhile" 7 '^qmirrorctl: data: the mirror is lost
 exec 9<&-
 tool 0 "what is left can be removed" remove data-qsrc
 
+# --- renamed, it goes on; and taken then ---
+tool 0 "start" mirror start data "$A" --force --speed 128K
+bg_wait --for concluded
+dmsetup rename data other
+sleep 0.7
+ok "a mirror that is renamed is waited for" kill -0 "$W"
+"$TOOLS/dmq" swap other "$OLD"
+ends "and is lost" 7 '^qmirrorctl: other: the mirror is lost'
+dmsetup rename other data
+tool 0 "what is left can be removed" remove data-qsrc
+
 done_testing
