@@ -593,6 +593,35 @@ static enum xit still_ours(struct end *e, size_t n, const struct ending_verb *v)
 	return x;
 }
 
+/* The device that is put on the target. */
+static const char *moved_uuid(const struct end *e)
+{
+	return e->top[0] ? e->top_dev.uuid : e->m.dev.uuid;
+}
+
+/* Status tells of it as long as another manager's device is not where that thinks. */
+static void note_forced(const struct end *e)
+{
+	const char *uuid = moved_uuid(e);
+
+	if (!other_manager(uuid) ||
+	    forced_note(uuid, e->m.table.target) == XIT_OK)
+		return;
+	note("%s: status will not know of the switch: %s cannot be written to: %s",
+	     e->m.dev.name, run_dir, strerror(the_err.eno));
+	err_clear();
+}
+
+static void settle_forced(const struct end *e, bool swapped)
+{
+	struct mirror now;
+
+	/* neither swapped nor a mirror: who recovers it will know */
+	if (other_manager(moved_uuid(e)) &&
+	    (swapped || mirror_read(e->m.dev.name, &now) == 0))
+		forced_settle(moved_uuid(e), swapped);
+}
+
 static enum xit swap(struct end *e, size_t n, const struct ending_verb *v)
 {
 	struct plan p = { 0 };
@@ -600,33 +629,26 @@ static enum xit swap(struct end *e, size_t n, const struct ending_verb *v)
 	size_t i;
 
 	make_plan(e, n, v, &p);
+	for (i = 0; i < n && v->complete; i++)
+		note_forced(&e[i]);
 	x = plan_run(&p);
 	plan_free(&p);
 	for (i = 0; i < n && x == XIT_OK; i++)
 		if (e[i].has_src)
 			job_file_drop(e[i].src.uuid);
+	for (i = 0; i < n && v->complete; i++)
+		settle_forced(&e[i], x == XIT_OK);
 	return x;
 }
 
 /* --force has moved another manager's device: the user has to keep it there. */
-static void note_forced(const struct end *e, const char *name)
+static void tell_forced(const struct end *e, const char *name)
 {
-	const char *uuid = e->top[0] ? e->top_dev.uuid : e->m.dev.uuid;
-	const char *who = other_manager(uuid);
-	struct job_file f;
+	const char *who = other_manager(moved_uuid(e));
 
-	if (!who)
-		return;
-	/* for status, which says it as long as it is so */
-	snprintf(f.uuid, sizeof(f.uuid), "%s", uuid);
-	snprintf(f.replaces, sizeof(f.replaces), "%s", e->m.table.target);
-	if (job_file_write(uuid, &f) != XIT_OK) {
-		note("%s: status will not know of the switch: %s", name,
-		     the_err.desc);
-		err_clear();
-	}
-	note("%s was moved by force: %s's metadata still names the old disk, and what makes %s load the table brings back the data of this moment, also under a mounted file system; see lvm.rst",
-	     name, who, who);
+	if (who)
+		note("%s was moved by force: %s's metadata still names the old disk, and what makes %s load the table brings back the data of this moment, also under a mounted file system; see lvm.rst",
+		     name, who, who);
 }
 
 static void closing_words(const struct end *e, size_t n,
@@ -635,7 +657,7 @@ static void closing_words(const struct end *e, size_t n,
 	size_t i;
 
 	for (i = 0; i < n && v->complete; i++)
-		note_forced(&e[i], e[i].top[0] ? e[i].top : e[i].m.dev.name);
+		tell_forced(&e[i], e[i].top[0] ? e[i].top : e[i].m.dev.name);
 	if (opt.json || opt.quiet)
 		return;
 	for (i = 0; i < n; i++) {

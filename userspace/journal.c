@@ -552,6 +552,38 @@ int job_file_read(const char *name, struct job_file *f)
 	return r;
 }
 
+/*
+ * Where --force puts another manager's device: noted before the swap, so that
+ * it is known also when somebody else has to finish for us, and taken for true
+ * or dropped after it.
+ */
+enum xit forced_note(const char *uuid, const char *target)
+{
+	char *name = xasprintf("%s.next", uuid);
+	struct job_file f;
+	enum xit x;
+
+	snprintf(f.uuid, sizeof(f.uuid), "%s", uuid);
+	snprintf(f.replaces, sizeof(f.replaces), "%s", target);
+	x = job_file_write(name, &f);
+	free(name);
+	return x;
+}
+
+void forced_settle(const char *uuid, bool swapped)
+{
+	char *file = xasprintf("job.%s", uuid), *path = run_path("", file);
+	char *next = xasprintf("%s.next", path);
+
+	if (swapped)
+		rename(next, path);
+	else
+		unlink(next);
+	free(next);
+	free(path);
+	free(file);
+}
+
 void job_file_drop(const char *name)
 {
 	char *file = xasprintf("job.%s", name);

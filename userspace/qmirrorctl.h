@@ -377,7 +377,8 @@ void lock_release(void);
 
 /*
  * What must outlive a run but is in no table: --replaces, by the uuid of
- * NAME-qsrc; and where --force has moved another manager's device, by its uuid.
+ * NAME-qsrc; and where --force has moved another manager's device, by its uuid
+ * (with .next until it has).
  */
 struct job_file {
 	char uuid[UUID_LEN];	/* ties the file to one start */
@@ -387,6 +388,8 @@ struct job_file {
 enum xit job_file_write(const char *name, const struct job_file *f);
 int job_file_read(const char *name, struct job_file *f);
 void job_file_drop(const char *name);
+enum xit forced_note(const char *uuid, const char *target);
+void forced_settle(const char *uuid, bool swapped);
 
 /* ---- steps (plan.c) and the critical section (group.c) ---- */
 

@@ -84,13 +84,28 @@ static void after_create(const struct jmember *m)
 	dm_remove(m->name, false);
 }
 
-static void after_end(const struct jmember *m)
+/* What `mirror complete --force` had noted: has it come true? */
+static void settle_forced(const struct jmember *m, bool swapped)
+{
+	struct dmdev d;
+
+	if (dm_get(m->top[0] ? m->top : m->name, &d) == 0 &&
+	    other_manager(d.uuid))
+		forced_settle(d.uuid, swapped);
+}
+
+static void after_end(const struct jmember *m, bool forward)
 {
 	struct mirror mir;
 
 	/* a member that was not final any more is a mirror still */
-	if (mirror_read(m->name, &mir) == 0)
+	if (mirror_read(m->name, &mir) == 0) {
+		settle_forced(m, false);
 		return;
+	}
+	if (!forward)
+		return;
+	settle_forced(m, true);
 	drop_src(m);
 	job_file_drop(m->src_uuid);
 }
@@ -141,8 +156,7 @@ enum xit recover_after(struct journal *j, struct rescue *r)
 			after_create(&j->m[i]);
 			break;
 		case JV_END:
-			if (r->side == RESCUE_FORWARD)
-				after_end(&j->m[i]);
+			after_end(&j->m[i], r->side == RESCUE_FORWARD);
 			break;
 		case JV_SNAPSHOT:
 			break;
