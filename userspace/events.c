@@ -171,7 +171,7 @@ static void compare(struct seen *s, const struct mirror *now, bool fresh)
 
 static void gone(struct seen *s)
 {
-	bool taken = job_taken(s->m.dev.name, s->m.table.source);
+	bool taken = mirror_taken(&s->m);
 
 	/* what is pending goes by being completed or cancelled: no error */
 	if (!taken || s->closed)

@@ -125,6 +125,13 @@ bool mirror_src(const struct mirror *m, struct dmdev *src)
 	       strncmp(src->uuid, UUID_SRC, strlen(UUID_SRC)) == 0;
 }
 
+/* What was `final` was not taken: that is when a mirror is ended by hand. */
+bool mirror_taken(const struct mirror *m)
+{
+	return m->st.synced != SYNCED_FINAL &&
+	       job_taken(m->dev.name, m->table.source);
+}
+
 int mirror_list(struct mirror **list, size_t *n)
 {
 	struct dmdev *dev;

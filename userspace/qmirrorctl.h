@@ -594,6 +594,7 @@ enum xit messages_run(struct plan *p);
 enum xit mirror_mark_dirty(const char *name, const struct ranges *r);
 int mirror_list(struct mirror **list, size_t *n);
 bool mirror_src(const struct mirror *m, struct dmdev *src);
+bool mirror_taken(const struct mirror *m);
 bool job_taken(const char *name, const char *source);
 void devno_path(const char *devno, char *buf, size_t size);
 enum xit bitmap_load(const char *file, uint64_t dev_sectors,

@@ -206,7 +206,7 @@ static enum xit look(struct waiter *w, size_t *left)
 				       w->m[i].dev.name, strerror(-r));
 		if (!r)
 			w->m[i] = now;
-		if (r && job_taken(w->m[i].dev.name, w->m[i].table.source))
+		if (r && mirror_taken(&w->m[i]))
 			return taken(&w->m[i]);
 		switch (goal_verdict(w->goal, r, &w->m[i].st)) {
 		case V_NEVER:

@@ -104,6 +104,20 @@ ends "a mirror that is taken meanwhile" 7 '^qmirrorctl: data: the mirror is lost
 exec 9<&-
 tool 0 "what is left can be removed" remove data-qsrc
 
+# --- ended by hand, with dmsetup, as the target's documentation has it ---
+tool 0 "start" mirror start data "$A" --force --wait
+bg_wait --for concluded
+dmsetup message data 0 complete
+"$TOOLS/dmq" load data "0 $LEN linear $A 0"
+until_true 10 eval '[[ $(job_state data) == pending ]]'
+dmsetup suspend data
+is "$(dm_field data synced)" final "final"
+sleep 0.7
+dmsetup resume data
+ends "a mirror that is completed by hand" 0 '^$'
+tool 0 "what is left can be removed" remove data-qsrc
+"$TOOLS/dmq" swap data "$OLD"
+
 # --- renamed, it goes on; and taken then ---
 tool 0 "start" mirror start data "$A" --force --speed 128K
 bg_wait --for concluded
