@@ -34,6 +34,7 @@
 static const char *log_name;
 static FILE *acked;
 static pthread_mutex_t acked_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_mutex_t flush_lock = PTHREAD_MUTEX_INITIALIZER;
 static uint64_t rounds = 100, seed, region;
 static unsigned int threads = 3;
 static int dev_fd;
@@ -85,6 +86,19 @@ static void stamp(char *buf, const struct stamp *s, int flags)
 		die("write at %" PRIu64 ": %s", s->sector, strerror(errno));
 }
 
+/*
+ * One at a time: the log takes along with a flush what was written before it, and
+ * has that behind a later flush which ends first, with newer data of the same
+ * sectors. No disk brings old data back.
+ */
+static void flush(void)
+{
+	pthread_mutex_lock(&flush_lock);
+	if (fsync(dev_fd))
+		die("fsync: %s", strerror(errno));
+	pthread_mutex_unlock(&flush_lock);
+}
+
 static void *writer(void *arg)
 {
 	unsigned int me = (uintptr_t)arg, i, n;
@@ -110,8 +124,8 @@ static void *writer(void *arg)
 			s[i].gen = ++gen;
 			stamp(buf, &s[i], last ? RWF_DSYNC : 0);
 		}
-		if (!fua && fsync(dev_fd))
-			die("fsync: %s", strerror(errno));
+		if (!fua)
+			flush();
 		/* FUA is a promise about its own write only */
 		acknowledge(me, round, fua ? &s[n - 1] : s, fua ? 1 : n);
 	}
