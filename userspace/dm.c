@@ -210,8 +210,8 @@ bool dmtable_equal(const struct dmtable *a, const struct dmtable *b)
 	for (i = 0; i < a->n; i++)
 		if (a->line[i].start != b->line[i].start ||
 		    a->line[i].len != b->line[i].len ||
-		    strcmp(a->line[i].type, b->line[i].type) ||
-		    strcmp(a->line[i].params, b->line[i].params))
+		    strcmp(a->line[i].type, b->line[i].type) != 0 ||
+		    strcmp(a->line[i].params, b->line[i].params) != 0)
 			return false;
 	return true;
 }

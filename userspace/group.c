@@ -32,9 +32,9 @@
 #include "group.h"
 
 #define CONTROL		"/dev/mapper/control"
-#define STATUS_BYTES	(64 * 1024)
+#define STATUS_BYTES	(64UL * 1024)
 /* enough for one line; the kernel has to find room for what we ask for */
-#define LINE_BYTES	(8 * 1024)
+#define LINE_BYTES	(8UL * 1024)
 #define PROBE_TRIES	20
 /* the target's flush at suspend is bounded by 5 s; `final` follows it */
 #define FINAL_MS	7000
@@ -340,7 +340,7 @@ static int final_now(struct group *g, const char *name)
 	if (st.state == MS_PENDING)
 		return -EAGAIN;
 	return (st.state == MS_CONCLUDED || st.state == MS_ABORTING) &&
-	       strcmp(st.error, "-") ? -ECANCELED : -EBUSY;
+	       strcmp(st.error, "-") != 0 ? -ECANCELED : -EBUSY;
 }
 
 /*
@@ -548,7 +548,7 @@ void tried(struct rescue *r, int rc, const char *device)
  */
 static bool probe(struct group *g, const char *name, struct rescue *r)
 {
-	const struct timespec pause = { 0, 50 * 1000000 };
+	const struct timespec pause = { 0, 50 * 1000000L };
 	int i, rc = 0;
 
 	for (i = 0; i < PROBE_TRIES; i++) {

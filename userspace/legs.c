@@ -88,7 +88,7 @@ static int loop_backing(unsigned int maj, unsigned int min, unsigned int *fmaj,
 static int walk_down(unsigned int maj, unsigned int min, void *arg)
 {
 	struct walk *w = arg;
-	unsigned int a, b;
+	unsigned int a = 0, b = 0;
 	int found = 0;
 
 	if (maj == w->base_maj && min == w->base_min)

@@ -324,7 +324,7 @@ static struct option *long_options(void)
 		lo[i].name = opt_table[i].name;
 		lo[i].has_arg = opt_table[i].arg ? required_argument :
 						   no_argument;
-		lo[i].val = opt_table[i].key;
+		lo[i].val = (unsigned char)opt_table[i].key;
 	}
 	return lo;
 }
@@ -437,7 +437,7 @@ int parse_command(int argc, char **argv, const struct verb **verb, int *first)
 	}
 	if (!*verb)
 		return verb_error(argc - optind, argv + optind);
-	*first = optind + words;
+	*first = optind + (int)words;
 	return check_use(*verb, used, argc - *first);
 }
 
@@ -465,7 +465,7 @@ static void look_for_json(int argc, char **argv)
 {
 	int i;
 
-	for (i = 1; i < argc && strcmp(argv[i], "--"); i++)
+	for (i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
 		if (strcmp(argv[i], "--json") == 0)
 			opt.json = true;
 }

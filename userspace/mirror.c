@@ -342,7 +342,7 @@ static char *setting(const char *word)
 		return NULL;
 	}
 	for (k = 0; word + k < eq; k++)
-		arg[k] = word[k] == '_' ? '-' : word[k];
+		arg[k] = (char)(word[k] == '_' ? '-' : word[k]);
 	arg[k] = '\0';
 	for (i = 0; i < ARRAY_SIZE(settings); i++)
 		if (strcmp(arg, settings[i].arg) == 0)
@@ -401,8 +401,8 @@ enum xit cmd_mirror_set(int argc, char **argv)
 enum xit cmd_mirror_mark_dirty(int argc __unused_arg, char **argv)
 {
 	struct plan p = { 0 };
-	struct ranges r;
-	struct mirror m;
+	struct ranges r = { 0 };
+	struct mirror m = { 0 };
 	enum xit x = mirror_find(argv[0], &m);
 
 	if (x == XIT_OK)

@@ -16,7 +16,7 @@
 #include "group.h"
 
 /* as group.c */
-#define LEAST_BYTES	(64 * 1024)
+#define LEAST_BYTES	(64UL * 1024)
 
 static size_t table_bytes(const struct dmtable *t)
 {

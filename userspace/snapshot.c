@@ -287,7 +287,7 @@ static enum xit send_release(const char *name, const struct ranges *r)
 
 enum xit cmd_snapshot_release(int argc, char **argv)
 {
-	struct snapshot s;
+	struct snapshot s = { 0 };
 	struct ranges r = { 0 };
 	enum xit x;
 	int i;

@@ -50,6 +50,7 @@ static int folder_of(const char *word, char *path, size_t size, struct stat *st)
 	char dir[PATH_MAX];
 	int r = 0;
 
+	/* NOLINTBEGIN(bugprone-branch-clone): the first that fails, in this order */
 	if (!realpath(dirname(copy), dir))
 		r = -errno;
 	else if (snprintf(path, size, "%s/%s", strcmp(dir, "/") ? dir : "",
@@ -59,6 +60,7 @@ static int folder_of(const char *word, char *path, size_t size, struct stat *st)
 		r = -errno;
 	else if (!S_ISDIR(st->st_mode))
 		r = -ENOTDIR;
+	/* NOLINTEND(bugprone-branch-clone) */
 	free(copy);
 	free(copy2);
 	return r;

@@ -125,7 +125,7 @@ int sysfs_each(unsigned int maj, unsigned int min, const char *dir,
 	if (!d)
 		return 0;
 	while (!r && (e = readdir(d))) {
-		unsigned int a, b;
+		unsigned int a = 0, b = 0;
 
 		if (e->d_name[0] != '.' &&
 		    devno_of(path, e->d_name, &a, &b) == 0)
@@ -150,7 +150,7 @@ int sysfs_each_part(unsigned int maj, unsigned int min, sysfs_each_fn fn,
 	if (!d)
 		return 0;
 	while (!r && (e = readdir(d))) {
-		unsigned int a, b;
+		unsigned int a = 0, b = 0;
 
 		if (e->d_name[0] != '.' &&
 		    devno_of(path, e->d_name, &a, &b) == 0 &&
@@ -301,7 +301,7 @@ bool swap_on(unsigned int maj, unsigned int min)
 	if (!f)
 		return false;
 	while (!found && getline(&line, &size, f) >= 0) {
-		unsigned int a, b;
+		unsigned int a = 0, b = 0;
 
 		line[strcspn(line, " \t\n")] = '\0';
 		unescape(line);

@@ -29,9 +29,9 @@
 
 /* more would not be faster: the waiting is over long before */
 #define MAX_THREADS	128
-#define THREAD_STACK	(64 * 1024)
+#define THREAD_STACK	(64UL * 1024)
 /* how often a thread that should give up is told so */
-#define NUDGE_MS	20
+#define NUDGE_MS	20L
 
 struct worker {
 	pthread_t thread;
