@@ -13,6 +13,7 @@
 
 #include <linux/atomic.h>
 #include <linux/bitops.h>
+#include <linux/minmax.h>
 #include <linux/types.h>
 
 #define BC_BITMAP_GROUP_SHIFT	12
@@ -79,9 +80,7 @@ static inline bool bc_bitmap_set(struct bc_bitmap *map, unsigned long bit)
  */
 static inline unsigned long bc_bitmap_count(const struct bc_bitmap *map)
 {
-	long n = atomic_long_read(&map->count);
-
-	return n > 0 ? n : 0;
+	return max(atomic_long_read(&map->count), 0L);
 }
 
 #endif /* BLOCK_COPY_BITMAP_H */
