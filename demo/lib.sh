@@ -91,7 +91,7 @@ copy_of()
 fio_rounds()
 {
 	local rounds=0
-	cd "$work"
+	cd "$work" || return
 	while [[ ! -e stop ]]; do
 		fio --name=busy --filename=/mnt/busy --size=16M --bs=4k \
 		    --rw=randwrite --direct=1 --ioengine=libaio --iodepth=4 \

@@ -22,9 +22,9 @@ mkdir -p $R/{bin,dev,proc,sys,run,tmp,var}
 # everything that the tool and a shell need, and no more
 copy()
 {
-	local f
-	for f; do
-		for f in "$f" $(ldd "$f" | grep -o '/[^ ]*'); do
+	local program f
+	for program; do
+		for f in "$program" $(ldd "$program" | grep -o '/[^ ]*'); do
 			mkdir -p "$R$(dirname "$f")"
 			cp -L "$f" "$R$f"
 		done
