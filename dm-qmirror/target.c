@@ -11,6 +11,7 @@
 #include <linux/init.h>
 #include <linux/log2.h>
 #include <linux/module.h>
+#include <linux/string_helpers.h>
 
 #include "qmirror.h"
 
@@ -281,7 +282,7 @@ static void status_info(struct qm_job *job, char *result, unsigned int maxlen)
 
 	spin_lock_irq(&job->lock);
 	state = job->state;
-	synced = job->final ? "final" : job->synced ? "yes" : "no";
+	synced = job->final ? "final" : str_yes_no(job->synced);
 	io_status = job->io_status;
 	error = job->error;
 	errors[QM_SOURCE] = job->errors[QM_SOURCE];
