@@ -8,7 +8,7 @@
 
 #include "bitmap.h"
 
-#define GROUP_BITS	(1UL << BC_BITMAP_GROUP_SHIFT)
+#define GROUP_BITS	BIT(BC_BITMAP_GROUP_SHIFT)
 #define GROUP_WORDS	(GROUP_BITS / BITS_PER_LONG)
 
 static unsigned long nr_groups(const struct bc_bitmap *map)
@@ -263,7 +263,7 @@ unsigned long bc_bitmap_next(struct bc_bitmap *map, unsigned long from,
 		bit = find_next_bit(map->bits, stop, stop - GROUP_BITS);
 		if (bit >= stop) {
 			clear_bit(group, map->summary);
-			smp_mb__after_atomic();
+			smp_mb__after_atomic();	/* (A) */
 			bit = find_next_bit(map->bits, stop, stop - GROUP_BITS);
 			if (bit < stop)
 				set_bit(group, map->summary);

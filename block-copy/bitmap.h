@@ -17,7 +17,7 @@
 #include <linux/types.h>
 
 #define BC_BITMAP_GROUP_SHIFT	12
-#define BC_BITMAP_MAX_BITS	(1ULL << 31)
+#define BC_BITMAP_MAX_BITS	BIT_ULL(31)
 
 /**
  * struct bc_bitmap - a chunk bitmap

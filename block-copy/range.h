@@ -50,7 +50,7 @@ struct bc_range {
 };
 
 struct bc_range_bucket {
-	spinlock_t lock;
+	spinlock_t lock;	/* all below, and the nodes in the tree */
 	unsigned int waiting;	/* nodes with blockers != 0 */
 	struct rb_root_cached tree;
 } ____cacheline_aligned_in_smp;

@@ -23,7 +23,7 @@
  * Three bitmaps, one bit a cluster:
  *
  *	pass	     a guest's write needs no copy: saved, released, unprotected
- *	gone	     cannot be read from a view: released or unprotected
+ *	gone	     cannot be read from a view: unprotected or released
  *	unprotected  what "protect" left out; kept over disarm
  *
  * so that a cluster of an armed snapshot is, by pass and gone,
@@ -249,13 +249,13 @@ struct cbw_snap {
 	unsigned long nr_clusters;
 	struct cbw_args args;		/* in force */
 
-	struct mutex verb_lock;
+	struct mutex verb_lock;		/* one message or table change at a time */
 	bool quiet;			/* under verb_lock, read anywhere */
 	struct mutex live_lock;
 	struct cbw_target *live;	/* under live_lock */
 	struct list_head views;		/* under live_lock */
 
-	spinlock_t lock;
+	spinlock_t lock;		/* all below */
 	bool hand_back;			/* noflush suspend: nothing waits here */
 	bool gone_table;		/* no table answers for it any more */
 	unsigned long last_gen;

@@ -479,7 +479,8 @@ static void end_table(struct cbw_snap *snap, bool *reading)
 	}
 	*reading = false;
 	list_for_each_entry(copy, &snap->busy, list)
-		*reading |= copy->reading;
+		if (copy->reading)
+			*reading = true;
 	spin_unlock_irq(&snap->lock);
 }
 

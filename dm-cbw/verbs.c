@@ -155,7 +155,7 @@ void cbw_discard_work(struct work_struct *work)
 
 /* Returns true when something of it was in the store. */
 static bool __release_run(struct cbw_snap *snap, unsigned long first,
-		      unsigned long last)
+			  unsigned long last)
 {
 	unsigned long c;
 	bool saved = false;

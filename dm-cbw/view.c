@@ -60,8 +60,8 @@ static int cbw_view_map(struct dm_target *ti, struct bio *bio)
 	struct cbw_read *rd;
 	bool saved;
 
-	/* Pairs with the release in cbw_arm(): its bitmaps, not older ones. */
 	if (bio_op(bio) != REQ_OP_READ || !gen ||
+	    /* Pairs with the release in cbw_arm(): its bitmaps, not older ones. */
 	    gen != smp_load_acquire(&snap->live_gen))
 		return DM_MAPIO_KILL;
 
@@ -261,7 +261,8 @@ static int cbw_view_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 	int r;
 
 	if (argc != 4) {
-		ti->error = "Source, source offset, store and store offset are required, and no more";
+		ti->error =
+			"Source, source offset, store and store offset are required, and no more";
 		return -EINVAL;
 	}
 	v = kzalloc(sizeof(*v), GFP_KERNEL);

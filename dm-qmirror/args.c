@@ -56,12 +56,14 @@ static int parse_policy(struct qm_args *args, enum qm_side side,
 static int parse_on_source_error(void *to, const char *word)
 {
 	struct qm_args *args = to;
+
 	return parse_policy(args, QM_SOURCE, word);
 }
 
 static int parse_on_target_error(void *to, const char *word)
 {
 	struct qm_args *args = to;
+
 	return parse_policy(args, QM_TARGET, word);
 }
 
@@ -115,6 +117,7 @@ static int parse_target_timeout(void *to, const char *word)
 static int parse_target_is_zero(void *to, const char *word)
 {
 	struct qm_args *args = to;
+
 	args->target_is_zero = true;
 	return 0;
 }
@@ -122,6 +125,7 @@ static int parse_target_is_zero(void *to, const char *word)
 static int parse_zero_detect(void *to, const char *word)
 {
 	struct qm_args *args = to;
+
 	args->zero_detect = true;
 	return 0;
 }
@@ -129,6 +133,7 @@ static int parse_zero_detect(void *to, const char *word)
 static int parse_no_bounce(void *to, const char *word)
 {
 	struct qm_args *args = to;
+
 	args->no_bounce = true;
 	return 0;
 }

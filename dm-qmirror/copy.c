@@ -122,7 +122,8 @@ static struct qm_backoff *new_backoff(struct qm_copy *copy,
 		b = &copy->backoff[i];
 		if (!b->ms) {
 			copy->nr_backoff++;
-			b->first = b->last = chunk;
+			b->first = chunk;
+			b->last = chunk;
 			return b;
 		}
 	}

@@ -68,7 +68,7 @@ bool qm_job_clean(struct qm_job *job)
 {
 	int seq = atomic_read(&job->copy.seq);
 
-	smp_rmb();
+	smp_rmb();	/* seq before dirty */
 	if (bc_bitmap_count(&job->dirty))
 		return false;
 	/* Pairs with account_begin(), which is busy before it clears. */
@@ -76,7 +76,7 @@ bool qm_job_clean(struct qm_job *job)
 	if (atomic_read(&job->copy.busy) || READ_ONCE(job->copy.big_left) ||
 	    READ_ONCE(job->nr_orphans))
 		return false;
-	smp_rmb();
+	smp_rmb();	/* busy before seq */
 	return seq == atomic_read(&job->copy.seq);
 }
 

@@ -221,6 +221,7 @@ static void count_undecided(struct bc_range *range, void *data)
 {
 	struct qm_io *io = container_of(range, struct qm_io, range);
 
+	/* Pairs with the release where the leg is set. */
 	if (range->kind == QM_RANGE_IO && !smp_load_acquire(&io->leg))
 		++*(unsigned int *)data;
 }
@@ -274,7 +275,7 @@ static void leg_end_io(struct bio *bio)
 	 * reason: if data cannot be written it will say so.
 	 */
 	if (unlikely(bio->bi_status && (qm_refused_nowait(bio) ||
-		     bio_op(bio) == REQ_OP_WRITE_ZEROES)))
+					bio_op(bio) == REQ_OP_WRITE_ZEROES)))
 		defer_leg(leg);
 	else
 		target_ended(leg, bio->bi_status);

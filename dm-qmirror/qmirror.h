@@ -401,8 +401,8 @@ struct qm_job {
 	struct qm_stats __percpu *stats;
 
 	/* state */
-	struct mutex verb_lock;
-	spinlock_t lock;
+	struct mutex verb_lock;		/* one message or table change at a time */
+	spinlock_t lock;		/* what follows, unless it says otherwise */
 	enum qm_state state;
 	enum qm_ending ending;
 	enum qm_io_status io_status;
@@ -435,7 +435,7 @@ struct qm_job {
 	/* events, under lock */
 	struct qm_event events[QM_NR_EVENTS];
 	unsigned int nr_events;
-	struct mutex live_lock;
+	struct mutex live_lock;		/* against destructors */
 	struct qm_target *live;		/* under live_lock */
 
 	/* legs */

@@ -172,10 +172,10 @@ static struct qm_job *make_job(struct qm_target *t)
 	if (dm_table_get_mode(t->ti->table) & BC_OPEN_WRITE)
 		source_mode |= BC_OPEN_WRITE;
 	r = bc_leg_open(&job->leg[QM_SOURCE], t->dev[QM_SOURCE]->bdev,
-		     t->start[QM_SOURCE], source_mode);
+			t->start[QM_SOURCE], source_mode);
 	if (!r)
 		r = bc_leg_open(&job->leg[QM_TARGET], t->dev[QM_TARGET]->bdev,
-			     t->start[QM_TARGET], BC_OPEN_READ | BC_OPEN_WRITE);
+				t->start[QM_TARGET], BC_OPEN_READ | BC_OPEN_WRITE);
 	if (!r)
 		r = bc_range_lock_init(&job->ranges);
 	if (!r)
@@ -458,9 +458,8 @@ void qm_job_detach(struct qm_target *t)
 		/* Orphans on the target are no reason to hold the source. */
 		flush_delayed_work(&job->copy.work);
 		mutex_lock(&bc_claims_lock);
-		if (!qm_units_read(job)) {
+		if (!qm_units_read(job))
 			bc_leg_close(&job->leg[QM_SOURCE]);
-		}
 		mutex_unlock(&bc_claims_lock);
 	}
 	kref_put(&job->ref, release_sync);

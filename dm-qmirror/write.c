@@ -146,11 +146,13 @@ static void clean_whole_chunks(struct qm_job *job, const struct qm_io *io)
 /*
  * A discard holds no range: it may have become an orphan since plan_target()
  * looked, and marked what we have just cleaned.  Then all is dirty in the end.
- * The barrier orders our clearing before the look; pairs with the order of
- * orphan and mark in give_up_leg().
  */
 static void check_again(struct qm_job *job, struct qm_io *io)
 {
+	/*
+	 * Orders our clearing before the look; pairs with the order of orphan
+	 * and mark in give_up_leg().
+	 */
 	smp_mb();
 	if (unlikely(READ_ONCE(job->nr_orphans)) &&
 	    qm_orphan_overlaps(job, io->target_sector, io->target_sectors))
