@@ -437,7 +437,7 @@ int parse_command(int argc, char **argv, const struct verb **verb, int *first)
 	}
 	if (!*verb)
 		return verb_error(argc - optind, argv + optind);
-	*first = optind + (int)words;
+	*first = optind + words;
 	return check_use(*verb, used, argc - *first);
 }
 
@@ -455,7 +455,8 @@ static int finish(enum xit x)
 	}
 	if (fflush(stdout) || ferror(stdout)) {
 		fputs("qmirrorctl: cannot write the output\n", stderr);
-		return x == XIT_OK ? XIT_FAIL : x;
+		if (x == XIT_OK)
+			x = XIT_FAIL;
 	}
 	return x;
 }
