@@ -196,7 +196,7 @@ void bc_bitmap_empty(struct bc_bitmap *map)
 		clear_bit(group, map->summary);
 		smp_mb__after_atomic();	/* as (A) in bc_bitmap_next() */
 		for (i = 0; i < GROUP_WORDS; i++)
-			if (w[i])
+			if (READ_ONCE(w[i]))
 				atomic_long_sub(hweight_long(xchg(&w[i], 0)),
 						&map->count);
 	}
