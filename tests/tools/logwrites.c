@@ -178,10 +178,13 @@ static void read_acks(const char *file)
 		die("%s: %s", file, strerror(errno));
 	while (fscanf(f, "%63s %" SCNu64 " %" SCNu64 " %" SCNu64, a.mark, &a.s.sector,
 		      &a.s.count, &a.s.gen) == 4) {
-		if ((nr_acks & (nr_acks - 1)) == 0)
-			acks = realloc(acks, (nr_acks ? 2 * nr_acks : 1) * sizeof(a));
-		if (!acks)
-			die("out of memory");
+		if ((nr_acks & (nr_acks - 1)) == 0) {
+			struct ack *more = realloc(acks, (nr_acks ? 2 * nr_acks : 1) * sizeof(a));
+
+			if (!more)
+				die("out of memory");
+			acks = more;
+		}
 		acks[nr_acks++] = a;
 	}
 	fclose(f);
