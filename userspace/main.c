@@ -443,7 +443,7 @@ int parse_command(int argc, char **argv, const struct verb **verb, int *first)
 
 /* ---- main ---- */
 
-static int finish(enum xit x)
+static enum xit finish(enum xit x)
 {
 	if (x != XIT_OK && the_err.xit == XIT_OK)
 		err_set(x, ST_NONE, 0, NULL, "failed");
