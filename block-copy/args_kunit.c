@@ -40,13 +40,12 @@ static const struct bc_arg table[] = {
 
 static const char *error, *word;
 
-#define PARSE(demo, ...) ({ \
-	char *argv_[] = { __VA_ARGS__ }; \
-	error = NULL; \
-	word = NULL; \
-	bc_args_parse(table, ARRAY_SIZE(table), ARRAY_SIZE(argv_), argv_, demo, \
-		      &error, &word); \
-})
+#define WORDS(...)	((char *[]){ __VA_ARGS__ })
+#define PARSE(demo, ...) \
+	(error = NULL, word = NULL, \
+	 bc_args_parse(table, ARRAY_SIZE(table), \
+		       sizeof(WORDS(__VA_ARGS__)) / sizeof(char *), \
+		       WORDS(__VA_ARGS__), demo, &error, &word))
 
 static void args_good(struct kunit *test)
 {
@@ -119,6 +118,7 @@ static struct kunit_suite args_suite = {
 	.name = "bc-args",
 	.test_cases = args_cases,
 };
+
 kunit_test_suite(args_suite);
 
 MODULE_DESCRIPTION("KUnit tests of block-copy's optional words");

@@ -164,7 +164,8 @@ struct racer {
 struct race {
 	struct bc_bitmap map;
 	struct racer racer[RACERS];
-	unsigned long running;
+	unsigned long ready, running;
+	unsigned long sets, looked;	/* episodes, see below */
 };
 
 static struct race *race_begin(struct kunit *test)
@@ -220,6 +221,14 @@ static unsigned long weight(const struct bc_bitmap *map)
 	return n;
 }
 
+/* Nobody begins before all are there. */
+static void at_the_line(struct racer *me)
+{
+	set_bit(me->nr, &me->race->ready);
+	while (READ_ONCE(me->race->ready) != BIT(RACERS) - 1)
+		cond_resched();
+}
+
 /* Every racer has every fourth bit: in each word, all of them. */
 static void set_and_clear(struct work_struct *work)
 {
@@ -228,6 +237,7 @@ static void set_and_clear(struct work_struct *work)
 	unsigned long bit;
 	int round;
 
+	at_the_line(me);
 	for (round = 0; round < ROUNDS; round++)
 		for (bit = me->nr; bit < 256; bit += RACERS) {
 			if (round & 1)
@@ -259,6 +269,7 @@ static void set_ranges(struct work_struct *work)
 	struct racer *me = container_of(work, struct racer, work);
 	unsigned long first;
 
+	at_the_line(me);
 	for (first = 0; first + 300 < NBITS; first += 97)
 		me->changes += bc_bitmap_set_range(&me->race->map, first, first + 300);
 }
@@ -273,13 +284,45 @@ static void bitmap_race_of_ranges(struct kunit *test)
 	bc_bitmap_exit(&race->map);
 }
 
+/* All want the same eight bits. */
+static void set_or_clear(struct work_struct *work)
+{
+	struct racer *me = container_of(work, struct racer, work);
+	struct bc_bitmap *map = &me->race->map;
+	struct rnd_state rnd;
+	unsigned long i;
+
+	prandom_seed_state(&rnd, SEED + me->nr);
+	at_the_line(me);
+	for (i = 0; i < 100000; i++) {
+		u32 r = prandom_u32_state(&rnd);
+
+		if (r & 8)
+			me->changes += bc_bitmap_set(map, r & 7);
+		else
+			me->changes -= bc_bitmap_clear(map, r & 7);
+	}
+}
+
+static void bitmap_race_for_the_same_bits(struct kunit *test)
+{
+	struct race *race = race_begin(test);
+
+	race_join(race, race_start(test, race, set_or_clear));
+	/* each change was one racer's only */
+	KUNIT_EXPECT_EQ(test, changes(race), weight(&race->map));
+	KUNIT_EXPECT_EQ(test, bc_bitmap_count(&race->map), weight(&race->map));
+	bc_bitmap_exit(&race->map);
+}
+
 /* A bit at a time, far apart: the walker finds the groups empty again and again. */
 static void set_one_by_one(struct work_struct *work)
 {
 	struct racer *me = container_of(work, struct racer, work);
 	unsigned long i;
 
-	for (i = 0; i < 20000; i++) {
+	at_the_line(me);
+	for (i = 0; i < 100000; i++) {
 		unsigned long bit = (i * 1031 + me->nr) % NBITS;
 
 		me->changes += bc_bitmap_set(&me->race->map, bit);
@@ -335,14 +378,83 @@ static void bitmap_race_with_empty(struct kunit *test)
 	bc_bitmap_exit(&race->map);
 }
 
+/*
+ * One bit an episode, set while another looks for it, or empties the map, in the
+ * instant in which the group is forgotten for being empty.  Then there is quiet: what
+ * is set must be found.
+ */
+#define EPISODES	20000
+
+static void set_in_episodes(struct work_struct *work)
+{
+	struct race *race = container_of(work, struct racer, work)->race;
+	unsigned long i, wait;
+
+	for (i = 0; i < EPISODES; i++) {
+		while (READ_ONCE(race->looked) != i)
+			cond_resched();
+		for (wait = 0; wait < i % 128; wait++)
+			READ_ONCE(race->looked);
+		bc_bitmap_set(&race->map, i % GROUP);
+		smp_mb();	/* the bit before the word that it is set */
+		WRITE_ONCE(race->sets, i + 1);
+	}
+}
+
+static void episodes(struct kunit *test, bool empty)
+{
+	struct workqueue_struct *wq = alloc_workqueue("bc-kunit", WQ_UNBOUND, 0);
+	struct race *race = race_begin(test);
+	unsigned long i, found = 0, kept = 0;
+
+	KUNIT_ASSERT_NOT_NULL(test, wq);
+	race->racer[0].race = race;
+	INIT_WORK(&race->racer[0].work, set_in_episodes);
+	queue_work(wq, &race->racer[0].work);
+	for (i = 0; i < EPISODES; i++) {
+		do {
+			if (empty)
+				bc_bitmap_empty(&race->map);
+			else
+				bc_bitmap_next(&race->map, 0, NBITS);
+			cond_resched();
+		} while (READ_ONCE(race->sets) <= i);
+		smp_mb();	/* pairs with set_in_episodes() */
+		kept += bc_bitmap_test(&race->map, i % GROUP);
+		found += bc_bitmap_next(&race->map, 0, NBITS) == i % GROUP;
+		bc_bitmap_clear(&race->map, i % GROUP);
+		WRITE_ONCE(race->looked, i + 1);
+	}
+	flush_work(&race->racer[0].work);
+	destroy_workqueue(wq);
+	if (!empty)
+		KUNIT_EXPECT_EQ(test, kept, EPISODES + 0UL);
+	KUNIT_EXPECT_EQ(test, found, kept);
+	KUNIT_EXPECT_EQ(test, bc_bitmap_count(&race->map), 0UL);
+	bc_bitmap_exit(&race->map);
+}
+
+static void bitmap_found_in_each_episode(struct kunit *test)
+{
+	episodes(test, false);
+}
+
+static void bitmap_kept_in_each_episode(struct kunit *test)
+{
+	episodes(test, true);
+}
+
 static struct kunit_case bitmap_cases[] = {
 	KUNIT_CASE(bitmap_limits),
 	KUNIT_CASE(bitmap_single_bits),
 	KUNIT_CASE(bitmap_against_bytes),
 	KUNIT_CASE(bitmap_race_in_a_word),
 	KUNIT_CASE(bitmap_race_of_ranges),
+	KUNIT_CASE(bitmap_race_for_the_same_bits),
 	KUNIT_CASE(bitmap_race_with_the_walker),
 	KUNIT_CASE(bitmap_race_with_empty),
+	KUNIT_CASE(bitmap_found_in_each_episode),
+	KUNIT_CASE(bitmap_kept_in_each_episode),
 	{}
 };
 
@@ -350,6 +462,7 @@ static struct kunit_suite bitmap_suite = {
 	.name = "bc-bitmap",
 	.test_cases = bitmap_cases,
 };
+
 kunit_test_suite(bitmap_suite);
 
 MODULE_DESCRIPTION("KUnit tests of block-copy's bitmap");

@@ -101,6 +101,7 @@ static struct kunit_suite policy_suite = {
 	.name = "bc-policy",
 	.test_cases = policy_cases,
 };
+
 kunit_test_suite(policy_suite);
 
 MODULE_DESCRIPTION("KUnit tests of block-copy's policies and words");

@@ -13,7 +13,7 @@
 
 #define SEED	20260102
 #define RACERS	4
-#define TURNS	3000
+#define TURNS	20000
 
 /* A node and what became of it. */
 struct node {
@@ -32,6 +32,8 @@ static bool take(struct bc_range_lock *rl, struct node *node, sector_t start,
 {
 	*node = (struct node){ .range = {
 		.start = start, .last = last, .granted = granted,
+		/* the rest is as some earlier use left it */
+		.blockers = 99, .waited = true,
 	} };
 	return bc_range_acquire(rl, &node->range, wait);
 }
@@ -203,6 +205,16 @@ static void model_release(struct list_model *m, struct rnd_state *rnd)
 		m->order[i] = m->order[i + 1];
 }
 
+static void nothing_left(struct kunit *test, const struct bc_range_lock *rl)
+{
+	unsigned int i;
+
+	for (i = 0; i < 1U << BC_RANGE_BUCKETS_BITS; i++) {
+		KUNIT_EXPECT_TRUE(test, RB_EMPTY_ROOT(&rl->buckets[i].tree.rb_root));
+		KUNIT_EXPECT_EQ(test, rl->buckets[i].waiting, 0U);
+	}
+}
+
 static void range_against_list(struct kunit *test)
 {
 	struct list_model *m = kunit_kzalloc(test, sizeof(*m), GFP_KERNEL);
@@ -224,6 +236,7 @@ static void range_against_list(struct kunit *test)
 		model_release(m, &rnd);
 		model_compare(test, m);
 	}
+	nothing_left(test, &m->rl);
 	bc_range_lock_exit(&m->rl);
 }
 
@@ -314,11 +327,7 @@ static void range_race(struct kunit *test)
 	for (i = 0; i < PLACES; i++)
 		counted += race->count[i];
 	KUNIT_EXPECT_EQ(test, counted, held);
-	/* and everything was given back */
-	for (i = 0; i < 1U << BC_RANGE_BUCKETS_BITS; i++) {
-		KUNIT_EXPECT_TRUE(test, RB_EMPTY_ROOT(&race->rl.buckets[i].tree.rb_root));
-		KUNIT_EXPECT_EQ(test, race->rl.buckets[i].waiting, 0U);
-	}
+	nothing_left(test, &race->rl);
 	bc_range_lock_exit(&race->rl);
 }
 
@@ -336,6 +345,7 @@ static struct kunit_suite range_suite = {
 	.name = "bc-range",
 	.test_cases = range_cases,
 };
+
 kunit_test_suite(range_suite);
 
 MODULE_DESCRIPTION("KUnit tests of block-copy's range lock");

@@ -110,6 +110,7 @@ static struct kunit_suite rate_suite = {
 	.name = "bc-rate",
 	.test_cases = rate_cases,
 };
+
 kunit_test_suite(rate_suite);
 
 MODULE_DESCRIPTION("KUnit tests of block-copy's rate limit");
