@@ -211,7 +211,7 @@ help:
 	@echo 'make bench-quick      its bars of instructions only, two minutes'
 	@echo 'make demo             three acts in VMs: mirror, snapshot, group'
 	@echo 'make bench-all        the tables and pictures of Documentation/bench'
-	@echo 'make lint             checkpatch, sparse, shellcheck'
+	@echo 'make lint             all static checks, kernel and user space'
 	@echo 'make setup            packages and the stock kernel (others do it, too)'
 	@echo 'make clean            remove build/'
 	@echo
