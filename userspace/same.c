@@ -46,8 +46,9 @@ size_t same_bytes(const struct op *op, size_t n)
 /*
  * Is a line of the kernel's the one that we know? A mirror's settings may have
  * been changed, only what it is made of counts; NAME-qsrc and a store have no
- * number yet when the plan is made. Other targets than linear may print what they were given in
- * other words, so of what was loaded only place and type count.
+ * number yet when the plan is made. Other targets than linear may print what
+ * they were given in other words, so of what was loaded only place and type
+ * count.
  */
 static bool same_params(const struct dmline *l, const char *params, bool live)
 {
