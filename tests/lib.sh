@@ -24,7 +24,7 @@ fi
 
 # How many times as long as elsewhere waiting may take on this kernel: set by the
 # rig. What a test expects is the same everywhere.
-SLOW=${QMIRROR_SLOW:-1}
+readonly QMIRROR_SLOW=${QMIRROR_SLOW:-1}
 timeout()
 {
 	local o=()
@@ -32,7 +32,7 @@ timeout()
 		o+=("$1" "$2")
 		shift 2
 	done
-	command timeout "${o[@]}" $(($1 * SLOW)) "${@:2}"
+	command timeout "${o[@]}" $(($1 * QMIRROR_SLOW)) "${@:2}"
 }
 
 # --- TAP ---------------------------------------------------------------------
@@ -158,7 +158,7 @@ at_exit() { cleanups+=("$(printf '%q ' "$@")"); }
 # until_true SECONDS COMMAND...: for what raises no event (a reference count)
 until_true()
 {
-	local end=$((${EPOCHREALTIME/./} + $1 * SLOW * 1000000))
+	local end=$((${EPOCHREALTIME/./} + $1 * QMIRROR_SLOW * 1000000))
 	shift
 	until "$@"; do
 		((${EPOCHREALTIME/./} < end)) || return 1
@@ -336,7 +336,7 @@ dm_events() { dmsetup info -c --noheadings -o events "$1"; }
 # read before the state, so a change in between is not missed.
 wait_for_state()
 {
-	local name=$1 want=$2 end=$((SECONDS + ${3:-20} * SLOW)) nr
+	local name=$1 want=$2 end=$((SECONDS + ${3:-20} * QMIRROR_SLOW)) nr
 	while :; do
 		nr=$(dm_events "$name") || return
 		[[ $(dm_field "$name" state) != "$want" ]] || return 0

@@ -42,7 +42,7 @@ mk_dm flaky "0 16384 flakey ${legs[3]} 0 3 1"
 legs+=(/dev/mapper/{slow,fails,flaky})
 
 out=/run/fuzz.out
-"$FUZZ" -t "$TIME" -r "$SEED" -w $((30 * SLOW)) "${legs[@]}" > "$out" 2>&1
+"$FUZZ" -t "$TIME" -r "$SEED" -w $((30 * QMIRROR_SLOW)) "${legs[@]}" > "$out" 2>&1
 rc=$?
 is "$rc" 0 "$TIME s of orders: all ended, all devices removed" || diag "$(tail -n 300 "$out")"
 diag "$(grep -v '^  ' "$out" | tail -n 13)"

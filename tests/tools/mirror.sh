@@ -128,7 +128,7 @@ field() { st "${2:-m}"; echo "${S[$1]-}"; }
 # so a shared one gets three times as many.
 wait_st()
 {
-	"$TOOLS/dmpoll" -i 5 -n $((${2:-20} * 3 * SLOW)) -u "$1" "${3:-m}" > /tmp/wait_st.log
+	"$TOOLS/dmpoll" -i 5 -n $((${2:-20} * 3 * QMIRROR_SLOW)) -u "$1" "${3:-m}" > /tmp/wait_st.log
 }
 t_wait() # DESC REGEX [SECONDS]
 {
@@ -239,7 +239,7 @@ bg() { "$@" > "/tmp/bg.out" 2>&1 & BG=$!; }
 # in_time SECONDS PID: the process ends in time; its status
 in_time()
 {
-	local end=$(($(now) + $1 * 1000 * SLOW))
+	local end=$(($(now) + $1 * 1000 * QMIRROR_SLOW))
 	while kill -0 "$2" 2>/dev/null; do
 		(($(now) < end)) || return 99
 		sleep 0.02
