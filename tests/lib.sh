@@ -263,14 +263,16 @@ mk_brd()
 		[[ -b /dev/ram0 ]] || bail "no RAM disks"
 }
 
-# mk_null NAME MB [ATTR=VALUE...]: a null_blk disk with memory; prints its path
+# mk_null NAME MB [ATTR=VALUE...]: a null_blk disk with memory; prints its path.
+# Its requests end at once, or on debug kernels in an interrupt (tests/vm/common.sh).
 mk_null()
 {
 	local name=$1 mb=$2 cfg=/sys/kernel/config/nullb/$1 a
 	shift 2
 	[[ -d /sys/kernel/config/nullb ]] || modprobe null_blk nr_devices=0
 	mkdir "$cfg" || return
-	for a in memory_backed=1 discard=1 irqmode=0 size="$mb" "$@"; do
+	for a in memory_backed=1 discard=1 irqmode="${QMIRROR_IRQMODE:-0}" \
+		 size="$mb" "$@"; do
 		echo "${a#*=}" > "$cfg/${a%%=*}" || return
 	done
 	echo 1 > "$cfg/power" && [[ -b /dev/$name ]] || return

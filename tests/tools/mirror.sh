@@ -56,8 +56,8 @@ raw_disk()
 	shift 2
 	[[ -d /sys/kernel/config/nullb ]] || modprobe null_blk nr_devices=0 || return
 	mkdir "$cfg" || return
-	for a in memory_backed=1 discard=1 irqmode=0 queue_mode=2 submit_queues=2 \
-		 "size=$(((sectors + 2047) / 2048))" "$@"; do
+	for a in memory_backed=1 discard=1 irqmode="${QMIRROR_IRQMODE:-0}" \
+		 queue_mode=2 submit_queues=2 "size=$(((sectors + 2047) / 2048))" "$@"; do
 		echo "${a#*=}" > "$cfg/${a%%=*}" || return
 	done
 	echo 1 > "$cfg/power" || return

@@ -51,6 +51,17 @@ kernel_slowness()
 	esac
 }
 
+# kernel_irqmode LABEL: how null_blk ends requests there. At once, in whoever asks,
+# is fastest; but then no code of ours ever runs in an interrupt, and lockdep takes
+# a lock that an interrupt may find held for a good one. 2: from a timer.
+kernel_irqmode()
+{
+	case $1 in
+	*-debug|*-kmemleak|*-kcsan)	echo 2 ;;
+	*)				echo 0 ;;
+	esac
+}
+
 # kernel_cmdline LABEL: what its command line has besides everybody's.
 kernel_cmdline()
 {
