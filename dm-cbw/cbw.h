@@ -18,6 +18,7 @@
  *		copy.c    guest writes that have to wait, copies, time-outs
  *		verbs.c   messages; release and protect
  *		events.c  dm events and log lines
+ *		bits.h    states of a cluster, and the order of their changes
  *		args.c    words of the table line, in and out
  *
  * Three bitmaps, one bit a cluster:
@@ -42,11 +43,11 @@
  *    and gone, and behind another one at the generation, whose bits are cleared
  *    when it has ended: another generation or gone is EIO, runs whose pass bit
  *    is now set are read again from the store.
- *    (copy.c: __finish_copy; view.c: cbw_view_end_io)
+ *    (copy.c: __finish_copy; view.c: cbw_view_end_io; bits.h)
  * 6. Bits are never cleared while a snapshot lives.  broken, released, a new
  *    generation are set before the write that follows from them is let go; no
  *    copy of an old snapshot writes into the store of a new one.
- *    (snap.c: __cbw_end_arming, cbw_arm; verbs.c: do_release)
+ *    (snap.c: __cbw_end_arming, cbw_arm; verbs.c: do_release; bits.h)
  * 7. Nothing waits in map, allocates in map or needs the I/O it is blocking.
  *    All memory of copies is there from the constructor on.  The destructor
  *    never waits for an orphan.
@@ -82,7 +83,7 @@
 
 #include "compat.h"
 #include "args.h"
-#include "bitmap.h"
+#include "bits.h"
 #include "disk.h"
 #include "policy.h"
 #include "range.h"
@@ -98,7 +99,6 @@
 #define CBW_NR_PAGES		(4U * CBW_COPY_PAGES)	/* ... in 4 MiB */
 
 enum cbw_side { CBW_SOURCE, CBW_STORE, CBW_NR_SIDES };
-enum cbw_state { CBW_IDLE, CBW_ARMED, CBW_BROKEN, CBW_NR_STATES };
 /* QAPI OnCbwError */
 enum cbw_policy { CBW_BREAK_GUEST_WRITE, CBW_BREAK_SNAPSHOT, CBW_NR_POLICIES };
 enum cbw_op { CBW_READ, CBW_WRITE, CBW_TIMEOUT, CBW_NR_OPS };
@@ -230,13 +230,8 @@ struct cbw_discard {
  */
 struct cbw_snap {
 	/* fast path, read-mostly */
-	int state;			/* enum cbw_state */
 	unsigned int cluster_shift;
-	struct bc_bitmap pass;
-	/* fast path of readers: the generation they may show, 0: none */
-	unsigned long live_gen;
-	struct bc_bitmap gone;
-	struct bc_bitmap unprotected;	/* under verb_lock */
+	struct cbw_bits bits;		/* unprotected: under verb_lock */
 
 	struct kref ref;		/* tables, orphans as one */
 	struct bc_claim claim;
@@ -417,42 +412,6 @@ static inline sector_t cbw_cluster_end(const struct cbw_snap *snap,
 				       unsigned long cluster)
 {
 	return min(cbw_cluster_start(snap, cluster + 1), snap->len);
-}
-
-/* The first cluster in [@first, @last] that has its bit, or @last + 1. */
-static inline unsigned long cbw_next_set(const struct bc_bitmap *map,
-					 unsigned long first,
-					 unsigned long last)
-{
-	return find_next_bit(map->bits, last + 1, first);
-}
-
-static inline unsigned long cbw_next_clear(const struct bc_bitmap *map,
-					   unsigned long first,
-					   unsigned long last)
-{
-	return find_next_zero_bit(map->bits, last + 1, first);
-}
-
-/**
- * cbw_run_end() - the run of clusters of one kind that a range begins with
- * @map: the bitmap; its bits may change meanwhile
- * @first: first cluster of the range
- * @last: last cluster
- * @set: whether the bit of @first was set
- *
- * @first is looked at once: looked at again it might be of the other kind by
- * now, and the run empty.
- *
- * Return: the first cluster of the other kind, or @last + 1.
- */
-static inline unsigned long cbw_run_end(const struct bc_bitmap *map,
-					unsigned long first, unsigned long last,
-					bool *set)
-{
-	*set = bc_bitmap_test(map, first);
-	return *set ? cbw_next_clear(map, first + 1, last) :
-		      cbw_next_set(map, first + 1, last);
 }
 
 #endif /* DM_CBW_H */

@@ -165,7 +165,7 @@ static struct cbw_copy *__take_copy(struct cbw_snap *snap, unsigned long first,
 	copy->range.start = first;
 	copy->range.last = last;
 	bc_range_tree_insert(&snap->copies, &copy->range);
-	copy->gen = snap->live_gen;
+	copy->gen = snap->bits.live_gen;
 	copy->nr_pages = pages_of(cbw_cluster_start(snap, last - first + 1));
 	for (i = 0; i < copy->nr_pages; i++) {
 		copy->bvecs[i].bv_page = snap->stock[--snap->nr_stock];
@@ -223,7 +223,7 @@ void cbw_store_work(struct work_struct *work)
 		spin_lock_irq(&snap->lock);
 		copy->reading = false;
 		copy->writing = true;
-		wanted = copy->gen == snap->live_gen;
+		wanted = copy->gen == snap->bits.live_gen;
 		spin_unlock_irq(&snap->lock);
 		prepare(copy, CBW_STORE);
 		if (wanted)
@@ -252,20 +252,12 @@ static void __add_ready(struct cbw_snap *snap, struct cbw_io *io)
 /* The clusters are in the store: invariant 5, before any write is let go. */
 static void __publish(struct cbw_snap *snap, struct cbw_copy *copy)
 {
-	unsigned long c, last = copy->range.last;
-	bool any_gone = false;
+	unsigned long first = copy->range.start, last = copy->range.last, saved;
 
-	for (c = copy->range.start; c <= last; c++) {
-		bool gone = bc_bitmap_test(&snap->gone, c);
-
-		any_gone |= gone;
-		/* A full barrier, which pairs with cbw_view_end_io(). */
-		if (bc_bitmap_set(&snap->pass, c) && !gone)
-			snap->copied++;
-	}
 	/* Released while we wrote: the space is wanted back. */
-	if (unlikely(any_gone))
-		__cbw_discard_gone(snap, copy->range.start, last);
+	if (unlikely(cbw_bits_publish(&snap->bits, copy->gen, first, last, &saved)))
+		__cbw_discard_gone(snap, first, last);
+	snap->copied += saved;
 }
 
 static void __finish_owner(struct cbw_snap *snap, struct cbw_copy *copy,
@@ -287,13 +279,12 @@ static void __finish_owner(struct cbw_snap *snap, struct cbw_copy *copy,
 static void __finish_copy(struct cbw_snap *snap, struct cbw_copy *copy)
 {
 	unsigned long first = copy->range.start, last = copy->range.last;
-	bool current_gen = copy->gen == snap->live_gen;
 	bool failed = copy->status;
 
-	if (!failed && current_gen)
+	if (!failed)
 		__publish(snap, copy);
 	/* Released meanwhile: nobody loses anything. */
-	if (failed && cbw_next_clear(&snap->pass, first, last) > last)
+	if (failed && cbw_all_pass(&snap->bits, first, last))
 		failed = false;
 
 	bc_range_tree_remove(&snap->copies, &copy->range);
@@ -329,7 +320,7 @@ static void __detach(struct cbw_snap *snap, struct cbw_io *io)
 
 static bool __all_pass(struct cbw_snap *snap, struct cbw_io *io)
 {
-	return cbw_next_clear(&snap->pass, io->first, io->last) > io->last;
+	return cbw_all_pass(&snap->bits, io->first, io->last);
 }
 
 /*
@@ -341,8 +332,7 @@ static void __leave_copy(struct cbw_snap *snap, struct cbw_copy *copy)
 	struct cbw_io *io = copy->owner;
 
 	list_splice_tail_init(&copy->waiters, &snap->ready);
-	if (!io || cbw_next_clear(&snap->pass, copy->range.start,
-				  copy->range.last) <= copy->range.last)
+	if (!io || !cbw_all_pass(&snap->bits, copy->range.start, copy->range.last))
 		return;
 	copy->owner = NULL;
 	if (!--io->copies)
@@ -425,12 +415,12 @@ static enum verdict __look(struct cbw_snap *snap, struct cbw_io *io, bool fresh,
 	unsigned long c = io->first, end;
 	bool starved = false;
 
-	if (snap->state != CBW_ARMED)
+	if (snap->bits.state != CBW_ARMED)
 		return PASS;
-	while ((c = cbw_next_clear(&snap->pass, c, io->last)) <= io->last) {
+	while ((c = cbw_next_clear(&snap->bits.pass, c, io->last)) <= io->last) {
 		struct bc_range *r;
 
-		end = cbw_next_set(&snap->pass, c, io->last) - 1;
+		end = cbw_next_set(&snap->bits.pass, c, io->last) - 1;
 		r = bc_range_tree_first(&snap->copies, c, end);
 		if (r && r->start <= c) {
 			if (!foreign)
@@ -466,7 +456,7 @@ static enum verdict __fail(struct cbw_snap *snap, struct cbw_io *io)
 {
 	bool first;
 
-	if (snap->state != CBW_ARMED)
+	if (snap->bits.state != CBW_ARMED)
 		return PASS;
 	first = __cbw_note_error(snap, blk_status_to_errno(io->status), io->op,
 				 io->sector);
@@ -552,7 +542,7 @@ static void ended_work(struct cbw_snap *snap)
 		bio_uninit(&copy->bio);
 		spin_lock_irq(&snap->lock);
 		copy->reading = false;
-		if (!copy->status && pos < end && copy->gen == snap->live_gen) {
+		if (!copy->status && pos < end && copy->gen == snap->bits.live_gen) {
 			__begin_piece(copy, pos);
 			list_add_tail(&copy->start, &start);
 		} else {

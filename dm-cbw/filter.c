@@ -141,7 +141,7 @@ static int map_discard(struct cbw_snap *snap, struct bio *bio, sector_t sector,
 		       unsigned long first, unsigned long last)
 {
 	bool pass;
-	unsigned long next = cbw_run_end(&snap->pass, first, last, &pass);
+	unsigned long next = cbw_run_end(&snap->bits.pass, first, last, &pass);
 
 	if (next <= last)
 		dm_accept_partial_bio(bio, cbw_cluster_start(snap, next) - sector);
@@ -167,7 +167,7 @@ static int cbw_map(struct dm_target *ti, struct bio *bio)
 	bio->bi_iter.bi_sector = t->start + sector;
 	if (bio_op(bio) == REQ_OP_READ || unlikely(!sectors))
 		return DM_MAPIO_REMAPPED;
-	if (READ_ONCE(snap->state) != CBW_ARMED)
+	if (READ_ONCE(snap->bits.state) != CBW_ARMED)
 		return DM_MAPIO_REMAPPED;
 
 	first = cbw_cluster(snap, sector);
@@ -176,8 +176,8 @@ static int cbw_map(struct dm_target *ti, struct bio *bio)
 	 * Invariant 5: the bit was set when the copy was complete; what we
 	 * submit depends on it.
 	 */
-	if (likely(first == last ? bc_bitmap_test(&snap->pass, first) :
-		   cbw_next_clear(&snap->pass, first, last) > last))
+	if (likely(first == last ? bc_bitmap_test(&snap->bits.pass, first) :
+		   cbw_all_pass(&snap->bits, first, last)))
 		return DM_MAPIO_REMAPPED;
 
 	if (bio_op(bio) == REQ_OP_DISCARD)
@@ -237,7 +237,7 @@ static void status_info(struct cbw_snap *snap, char *result,
 	int state;
 
 	spin_lock_irq(&snap->lock);
-	state = snap->state;
+	state = snap->bits.state;
 	copied = snap->copied;
 	copying = snap->copying;
 	error = snap->error;

@@ -27,9 +27,9 @@ static void free_snap(struct cbw_snap *snap)
 	if (snap->store_wq)
 		destroy_workqueue(snap->store_wq);
 	cbw_copies_exit(snap);
-	bc_bitmap_exit(&snap->pass);
-	bc_bitmap_exit(&snap->gone);
-	bc_bitmap_exit(&snap->unprotected);
+	bc_bitmap_exit(&snap->bits.pass);
+	bc_bitmap_exit(&snap->bits.gone);
+	bc_bitmap_exit(&snap->bits.unprotected);
 	bc_leg_close(&snap->leg[CBW_SOURCE]);
 	bc_leg_close(&snap->leg[CBW_STORE]);
 	kfree(snap);
@@ -100,7 +100,7 @@ static bool claim_held(struct bc_claim *claim, enum bc_claim_use use,
 	struct cbw_snap *snap = container_of(claim, struct cbw_snap, claim);
 
 	if (use == BC_CLAIM_LINE)
-		return snap->live && READ_ONCE(snap->state) != CBW_IDLE;
+		return snap->live && READ_ONCE(snap->bits.state) != CBW_IDLE;
 	return READ_ONCE(snap->nr_busy) ||
 	       (snap->md != owner && !READ_ONCE(snap->gone_table));
 }
@@ -129,11 +129,11 @@ static int make_bitmaps(struct cbw_snap *snap)
 {
 	int r;
 
-	r = bc_bitmap_init(&snap->pass, snap->nr_clusters);
+	r = bc_bitmap_init(&snap->bits.pass, snap->nr_clusters);
 	if (!r)
-		r = bc_bitmap_init(&snap->gone, snap->nr_clusters);
+		r = bc_bitmap_init(&snap->bits.gone, snap->nr_clusters);
 	if (!r)
-		r = bc_bitmap_init(&snap->unprotected, snap->nr_clusters);
+		r = bc_bitmap_init(&snap->bits.unprotected, snap->nr_clusters);
 	return r;
 }
 
@@ -308,7 +308,7 @@ static void bind_views(struct cbw_snap *snap)
 	mutex_lock(&snap->live_lock);
 	list_for_each_entry(v, &snap->views, list)
 		if (!v->gen)
-			WRITE_ONCE(v->gen, snap->live_gen);
+			WRITE_ONCE(v->gen, snap->bits.live_gen);
 	mutex_unlock(&snap->live_lock);
 }
 
@@ -326,8 +326,8 @@ int cbw_arm(struct cbw_snap *snap)
 		return refuse_arm(snap, "the device is not suspended");
 
 	spin_lock_irq(&snap->lock);
-	if (snap->state != CBW_IDLE || snap->nr_busy) {
-		bool idle = snap->state == CBW_IDLE;
+	if (snap->bits.state != CBW_IDLE || snap->nr_busy) {
+		bool idle = snap->bits.state == CBW_IDLE;
 
 		spin_unlock_irq(&snap->lock);
 		return refuse_arm(snap, idle ?
@@ -337,9 +337,7 @@ int cbw_arm(struct cbw_snap *snap)
 	if (!++snap->last_gen)
 		snap->last_gen++;
 	snap->broken_gen = 0;
-	WRITE_ONCE(snap->state, CBW_ARMED);
-	/* The bitmaps before the generation; pairs with cbw_view_map(). */
-	smp_store_release(&snap->live_gen, snap->last_gen);
+	cbw_bits_arm(&snap->bits, snap->last_gen);
 	__cbw_event(snap, CBW_EV_ARMED);
 	spin_unlock_irq(&snap->lock);
 
@@ -358,26 +356,9 @@ void __cbw_end_arming(struct cbw_snap *snap, enum cbw_state state)
 {
 	lockdep_assert_held(&snap->lock);
 	if (state == CBW_BROKEN)
-		snap->broken_gen = snap->live_gen;
-	WRITE_ONCE(snap->live_gen, 0);
-	/*
-	 * Invariant 6: readers are told before the first write passes that
-	 * looks at the state.  Pairs with the barrier in cbw_view_end_io().
-	 */
-	smp_wmb();
-	WRITE_ONCE(snap->state, state);
+		snap->broken_gen = snap->bits.live_gen;
+	cbw_bits_end(&snap->bits, state);
 	__cbw_let_go(snap);
-}
-
-/* What is saved or released is so no more.  verb_lock held, nothing armed. */
-static void reset_bitmaps(struct cbw_snap *snap)
-{
-	bc_bitmap_empty(&snap->pass);
-	bc_bitmap_empty(&snap->gone);
-	if (bc_bitmap_count(&snap->unprotected)) {
-		bc_bitmap_merge(&snap->pass, &snap->unprotected);
-		bc_bitmap_merge(&snap->gone, &snap->unprotected);
-	}
 }
 
 /**
@@ -392,7 +373,7 @@ int cbw_disarm(struct cbw_snap *snap)
 
 	lockdep_assert_held(&snap->verb_lock);
 	spin_lock_irq(&snap->lock);
-	idle = snap->state == CBW_IDLE;
+	idle = snap->bits.state == CBW_IDLE;
 	if (!idle) {
 		__cbw_end_arming(snap, CBW_IDLE);
 		snap->error.error = 0;
@@ -402,7 +383,7 @@ int cbw_disarm(struct cbw_snap *snap)
 	}
 	spin_unlock_irq(&snap->lock);
 	if (!idle)
-		reset_bitmaps(snap);
+		cbw_bits_reset(&snap->bits);
 	return 0;
 }
 
@@ -458,7 +439,7 @@ static bool end_arming_of(struct cbw_target *t, enum cbw_state *state)
 	mutex_unlock(&snap->live_lock);
 
 	spin_lock_irq(&snap->lock);
-	*state = snap->state;
+	*state = snap->bits.state;
 	if (ended)
 		__cbw_end_arming(snap, CBW_IDLE);
 	spin_unlock_irq(&snap->lock);
@@ -601,7 +582,7 @@ int cbw_snap_find(struct cbw_view *v)
 void cbw_view_bind(struct cbw_view *v)
 {
 	mutex_lock(&v->snap->live_lock);
-	WRITE_ONCE(v->gen, READ_ONCE(v->snap->live_gen));
+	WRITE_ONCE(v->gen, READ_ONCE(v->snap->bits.live_gen));
 	list_add_tail(&v->list, &v->snap->views);
 	mutex_unlock(&v->snap->live_lock);
 }

@@ -97,9 +97,9 @@ void __cbw_discard_gone(struct cbw_snap *snap, unsigned long first,
 	unsigned long end;
 
 	lockdep_assert_held(&snap->lock);
-	for (; (first = cbw_next_set(&snap->gone, first, last)) <= last;
+	for (; (first = cbw_next_set(&snap->bits.gone, first, last)) <= last;
 	     first = end) {
-		end = cbw_next_clear(&snap->gone, first, last);
+		end = cbw_next_clear(&snap->bits.gone, first, last);
 		__queue_discard(snap, first, end - 1);
 	}
 }
@@ -111,7 +111,7 @@ static void discard(struct cbw_snap *snap, struct cbw_discard *d)
 	struct bio bio;
 
 	while (d->sectors && d->gen == READ_ONCE(snap->last_gen) &&
-	       READ_ONCE(snap->state) != CBW_IDLE) {
+	       READ_ONCE(snap->bits.state) != CBW_IDLE) {
 		sector_t n = min(d->sectors, most);
 
 		bio_init(&bio, snap->leg[CBW_STORE].bdev, NULL, 0,
@@ -157,21 +157,9 @@ void cbw_discard_work(struct work_struct *work)
 static bool __release_run(struct cbw_snap *snap, unsigned long first,
 			  unsigned long last)
 {
-	unsigned long c;
-	bool saved = false;
+	unsigned long saved = cbw_bits_release(&snap->bits, first, last);
 
-	for (c = cbw_next_set(&snap->pass, first, last); c <= last;
-	     c = cbw_next_set(&snap->pass, c + 1, last))
-		if (!bc_bitmap_test(&snap->gone, c)) {
-			snap->copied--;
-			saved = true;
-		}
-	/*
-	 * Invariant 6: unreadable before writes may pass; full barriers, which
-	 * pair with cbw_view_end_io().
-	 */
-	bc_bitmap_set_range(&snap->gone, first, last);
-	bc_bitmap_set_range(&snap->pass, first, last);
+	snap->copied -= saved;
 	return saved;
 }
 
@@ -188,7 +176,7 @@ static void release(struct cbw_snap *snap, u64 start, u64 count)
 	for (c = first; c < end && armed; c = last + 1) {
 		last = min(end, c + SPELL) - 1;
 		spin_lock_irq(&snap->lock);
-		armed = snap->state != CBW_IDLE;
+		armed = snap->bits.state != CBW_IDLE;
 		if (armed)
 			saved |= __release_run(snap, c, last);
 		if (armed && last + 1 == end && saved)
@@ -218,21 +206,6 @@ static int do_release(struct cbw_snap *snap, unsigned int argc, char **argv)
  * protect
  */
 
-static void set_protected(struct cbw_snap *snap, unsigned long first,
-			  unsigned long last, bool protect)
-{
-	struct bc_bitmap *maps[] = {
-		&snap->unprotected, &snap->pass, &snap->gone,
-	};
-	unsigned int i;
-
-	for (i = 0; i < ARRAY_SIZE(maps); i++)
-		if (protect)
-			bc_bitmap_clear_range(maps[i], first, last);
-		else
-			bc_bitmap_set_range(maps[i], first, last);
-}
-
 static int do_protect(struct cbw_snap *snap, unsigned int argc, char **argv)
 {
 	bool all = argc == 2 && !strcmp(argv[1], "all");
@@ -243,19 +216,19 @@ static int do_protect(struct cbw_snap *snap, unsigned int argc, char **argv)
 
 	if (r)
 		return r;
-	if (READ_ONCE(snap->state) != CBW_IDLE) {
+	if (READ_ONCE(snap->bits.state) != CBW_IDLE) {
 		DMWARN("%s: protect refused while %s", snap->name,
-		       cbw_state_names[READ_ONCE(snap->state)]);
+		       cbw_state_names[READ_ONCE(snap->bits.state)]);
 		return -EBUSY;
 	}
 	if (all || none) {
-		set_protected(snap, 0, snap->nr_clusters - 1, all);
+		cbw_bits_protect(&snap->bits, 0, snap->nr_clusters - 1, all);
 		return 0;
 	}
 	for (i = 1; i < argc; i += 2) {
 		parse_range(snap, argv + i, VERB_PROTECT, &start, &count);
-		set_protected(snap, cbw_cluster(snap, start),
-			      cbw_cluster(snap, start + count - 1), true);
+		cbw_bits_protect(&snap->bits, cbw_cluster(snap, start),
+				 cbw_cluster(snap, start + count - 1), true);
 	}
 	return 0;
 }

@@ -60,17 +60,14 @@ static int cbw_view_map(struct dm_target *ti, struct bio *bio)
 	struct cbw_read *rd;
 	bool saved;
 
-	if (bio_op(bio) != REQ_OP_READ || !gen ||
-	    /* Pairs with the release in cbw_arm(): its bitmaps, not older ones. */
-	    gen != smp_load_acquire(&snap->live_gen))
+	if (bio_op(bio) != REQ_OP_READ)
 		return DM_MAPIO_KILL;
 
 	first = cbw_cluster(snap, sector);
 	last = cbw_cluster(snap, sector + bio_sectors(bio) - 1);
-	if (cbw_next_set(&snap->gone, first, last) <= last)
+	if (!cbw_bits_may_read(&snap->bits, gen, first, last, &saved, &next))
 		return DM_MAPIO_KILL;
 
-	next = cbw_run_end(&snap->pass, first, last, &saved);
 	side = saved ? CBW_STORE : CBW_SOURCE;
 	if (next <= last)
 		dm_accept_partial_bio(bio, cbw_cluster_start(snap, next) - sector);
@@ -137,9 +134,9 @@ static void read_again(struct cbw_view *v, struct cbw_read *rd)
 	atomic_set(&rd->pending, 1);
 	if (cbw_bypassed(snap))
 		rd->status = BLK_STS_IOERR;
-	while ((first = cbw_next_set(&snap->pass, next, last)) <= last) {
+	while ((first = cbw_next_set(&snap->bits.pass, next, last)) <= last) {
 		/* Disarmed meanwhile it may be clear again: it was set. */
-		next = cbw_next_clear(&snap->pass, first + 1, last);
+		next = cbw_next_clear(&snap->bits.pass, first + 1, last);
 		read_part(v, rd, max(rd->sector, cbw_cluster_start(snap, first)),
 			  min(end, cbw_cluster_start(snap, next)));
 	}
@@ -157,23 +154,6 @@ static void again_work(struct work_struct *work)
 		read_again(v, rd);
 }
 
-/*
- * Is what was read worth anything?  To be asked after all other looks: only if
- * the generation is still live have none of these bits been cleared yet.
- */
-static bool still_valid(struct cbw_snap *snap, const struct cbw_read *rd,
-			unsigned long first, unsigned long last)
-{
-	if (cbw_next_set(&snap->gone, first, last) <= last)
-		return false;
-	/*
-	 * The bits before the generation.  Pairs with the full barriers of
-	 * reset_bitmaps(), which clears after the generation has ended.
-	 */
-	smp_rmb();
-	return rd->gen == READ_ONCE(snap->live_gen);
-}
-
 static int cbw_view_end_io(struct dm_target *ti, struct bio *bio,
 			   blk_status_t *error)
 {
@@ -183,17 +163,10 @@ static int cbw_view_end_io(struct dm_target *ti, struct bio *bio,
 	unsigned long last = cbw_cluster(v->snap, rd->sector + rd->sectors - 1);
 	bool changed;
 
-	/*
-	 * Invariant 5: the data before the look at what may have happened to
-	 * it.  Pairs with the full barrier of the pass bit (__finish_copy(),
-	 * do_release()) and with smp_wmb() in __cbw_end_arming(), each of which
-	 * comes before the guest's write.
-	 */
-	smp_rmb();
 	/* Quiet: the filter may have another table by now, see cbw_bypassed(). */
-	changed = cbw_next_set(&v->snap->pass, first, last) <= last ||
+	changed = cbw_bits_changed(&v->snap->bits, first, last) ||
 		  READ_ONCE(v->snap->quiet);
-	if (!still_valid(v->snap, rd, first, last)) {
+	if (!cbw_bits_valid(&v->snap->bits, rd->gen, first, last)) {
 		*error = BLK_STS_IOERR;
 		return DM_ENDIO_DONE;
 	}
@@ -201,8 +174,7 @@ static int cbw_view_end_io(struct dm_target *ti, struct bio *bio,
 		return DM_ENDIO_DONE;
 
 	/* An error of the source counts for what is only there. */
-	rd->status = cbw_next_clear(&v->snap->pass, first, last) <= last ?
-		     *error : BLK_STS_OK;
+	rd->status = cbw_all_pass(&v->snap->bits, first, last) ? BLK_STS_OK : *error;
 	rd->from_source = false;
 	llist_add(&rd->node, &v->again);
 	queue_work(v->again_wq, &v->again_work);
@@ -316,9 +288,9 @@ static void cbw_view_status(struct dm_target *ti, status_type_t type,
 	switch (type) {
 	case STATUSTYPE_INFO:
 		spin_lock_irq(&v->snap->lock);
-		live = v->gen && v->gen == v->snap->live_gen;
+		live = v->gen && v->gen == v->snap->bits.live_gen;
 		broken = v->gen && v->gen == v->snap->broken_gen &&
-			 v->snap->state == CBW_BROKEN;
+			 v->snap->bits.state == CBW_BROKEN;
 		if (live || broken)
 			error = v->snap->error;
 		spin_unlock_irq(&v->snap->lock);

@@ -2,10 +2,10 @@
 /*
  * cbw.pml - guest's writes x readers x copies x break x disarm, release, arm
  *
- * The protocol of dm-cbw: copy.c, snap.c, view.c, verbs.c, with the names of the
- * code. Data are numbers: each write of the guest writes one of its own, an
- * arming remembers what the source held, and a read that ends well must return
- * that.
+ * The protocol of dm-cbw: bits.h, copy.c, snap.c, view.c, verbs.c, with the
+ * names of the code. Data are numbers: each write of the guest writes one of its
+ * own, an arming remembers what the source held, and a read that ends well must
+ * return that.
  *
  * What is atomic: whatever the code does under snap->lock and nobody looks at
  * without it. What is looked at without it (state, live_gen, pass, gone) changes
@@ -373,7 +373,7 @@ map:
 	od
 }
 
-/* __publish(): each bit by itself, seen at once by all */
+/* cbw_bits_publish(): each bit by itself, seen at once by all */
 inline publish(k) {
 	STEPS(c, first, last, pass[c] = 1)
 }
@@ -475,7 +475,7 @@ end:	do
 }
 
 /*
- * still_valid(): gone, and behind one more read barrier the generation: who
+ * cbw_bits_valid(): gone, and behind one more read barrier the generation: who
  * ends the arming clears the bits next.
  */
 inline look_valid() {
@@ -604,7 +604,7 @@ inline clear(bitmap_bit) {
 	}
 }
 
-/* reset_bitmaps(), verb_lock held, nothing armed */
+/* cbw_bits_reset(), verb_lock held, nothing armed */
 inline reset_bitmaps() {
 	STEPS(c, 0, CLUSTERS - 1, clear(pass[c]));
 	STEPS(c, 0, CLUSTERS - 1, clear(gone[c]));
