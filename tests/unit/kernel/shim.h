@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * As much of the kernel as block-copy's arithmetic and its KUnit tests need, made of
+ * As much of the kernel as what has no dm in it and its KUnit tests need, made of
  * pthreads and the compiler's atomics. Every <linux/...> they include is this file:
  * tests/unit/Makefile writes the one-line headers.
  *
@@ -88,6 +88,10 @@ typedef struct { long counter; } atomic_long_t;
 #define xchg(p, v)		__atomic_exchange_n(p, v, __ATOMIC_SEQ_CST)
 #define smp_mb()		__atomic_thread_fence(__ATOMIC_SEQ_CST)
 #define smp_mb__after_atomic()	smp_mb()
+#define smp_rmb()		__atomic_thread_fence(__ATOMIC_ACQUIRE)
+#define smp_wmb()		__atomic_thread_fence(__ATOMIC_RELEASE)
+#define smp_store_release(p, v)	__atomic_store_n(p, v, __ATOMIC_RELEASE)
+#define smp_load_acquire(p)	__atomic_load_n(p, __ATOMIC_ACQUIRE)
 
 #define atomic_long_read(a)	READ_ONCE((a)->counter)
 #define atomic_long_set(a, v)	WRITE_ONCE((a)->counter, v)
@@ -147,6 +151,19 @@ static inline unsigned long find_next_bit(const unsigned long *map, unsigned lon
 {
 	while (from < size) {
 		unsigned long w = READ_ONCE(map[WORD_OF(from)]) >> from % BITS_PER_LONG;
+
+		if (w)
+			return min(from + (unsigned long)__builtin_ctzl(w), size);
+		from = (WORD_OF(from) + 1) * BITS_PER_LONG;
+	}
+	return size;
+}
+
+static inline unsigned long find_next_zero_bit(const unsigned long *map,
+					       unsigned long size, unsigned long from)
+{
+	while (from < size) {
+		unsigned long w = ~READ_ONCE(map[WORD_OF(from)]) >> from % BITS_PER_LONG;
 
 		if (w)
 			return min(from + (unsigned long)__builtin_ctzl(w), size);
