@@ -75,6 +75,7 @@
 #include <linux/llist.h>
 #include <linux/mutex.h>
 #include <linux/percpu-refcount.h>
+#include <linux/seqlock.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
 
@@ -337,7 +338,9 @@ struct qm_pool {
  * @backoff_all: jiffies before which nothing is copied, if @backoff is full
  * @forget_backoff: resume: try everything at once, any context
  * @busy: units that hold cleared bits or I/O, atomic, any context
- * @in_flight: their sectors, atomic, any context
+ * @in_flight: their sectors not yet in @copied, atomic, any context
+ * @moves: sectors go from dirty to @in_flight and on to @copied in one step for
+ *	   who reads under it; written by the copier only
  * @seq: changes with every claim and finish, see qm_job_clean()
  * @idle: the worker has nothing to do: wake it for new dirt; any context
  */
@@ -363,6 +366,7 @@ struct qm_copy {
 	int forget_backoff;
 	atomic_t busy;
 	atomic64_t in_flight;
+	seqcount_t moves;
 	atomic_t seq;
 	int idle;
 	atomic64_t copied;

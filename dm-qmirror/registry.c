@@ -96,6 +96,7 @@ static void init_job(struct qm_job *job)
 	spin_lock_init(&job->since_lock);
 	spin_lock_init(&job->misc_lock);
 	spin_lock_init(&job->park_lock);
+	seqcount_init(&job->copy.moves);
 	INIT_LIST_HEAD(&job->misc_legs);
 	INIT_LIST_HEAD(&job->parked);
 	init_llist_head(&job->granted);

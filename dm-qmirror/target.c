@@ -267,11 +267,31 @@ static u64 sum_stats(struct qm_job *job, u64 *in_flight)
 	return mirrored;
 }
 
+/* offset, and what is left to do; the copier's share as it was at one instant. */
+static u64 progress(struct qm_job *job, u64 *dirty, u64 *copying, u64 *left)
+{
+	unsigned int seq;
+	u64 offset, active;
+
+	do {
+		seq = read_seqcount_begin(&job->copy.moves);
+		*copying = atomic64_read(&job->copy.in_flight);
+		*dirty = bc_bitmap_count(&job->dirty);
+		offset = atomic64_read(&job->copy.copied);
+	} while (read_seqcount_retry(&job->copy.moves, seq));
+
+	/* A chunk that is being cut into pieces counts until the last is out. */
+	if (READ_ONCE(job->copy.big_left) &&
+	    !bc_bitmap_test(&job->dirty, READ_ONCE(job->copy.big_chunk)))
+		*dirty = min_t(u64, *dirty + 1, job->nr_chunks);
+	offset += sum_stats(job, &active);
+	*left = (*dirty << job->chunk_shift) + *copying + active;
+	return offset;
+}
+
 static void status_info(struct qm_job *job, char *result, unsigned int maxlen)
 {
-	u64 copying = atomic64_read(&job->copy.in_flight);
-	u64 dirty = bc_bitmap_count(&job->dirty);
-	u64 offset, left, active, errors[QM_NR_SIDES];
+	u64 offset, left, dirty, copying, errors[QM_NR_SIDES];
 	struct qm_error error;
 	enum qm_io_status io_status;
 	enum qm_ending ending;
@@ -290,13 +310,7 @@ static void status_info(struct qm_job *job, char *result, unsigned int maxlen)
 	ending = job->ending;
 	spin_unlock_irq(&job->lock);
 
-	/* A chunk that is being cut into pieces counts until the last is out. */
-	if (READ_ONCE(job->copy.big_left) &&
-	    !bc_bitmap_test(&job->dirty, READ_ONCE(job->copy.big_chunk)))
-		dirty = min_t(u64, dirty + 1, job->nr_chunks);
-	offset = sum_stats(job, &active) + atomic64_read(&job->copy.copied);
-	left = (dirty << job->chunk_shift) + copying + active;
-
+	offset = progress(job, &dirty, &copying, &left);
 	DMEMIT("%s %s %llu/%llu %llu/%lu %s ", qm_state_names[state], synced,
 	       offset, offset + left, dirty, job->nr_chunks,
 	       qm_io_status_names[io_status]);

@@ -175,8 +175,42 @@ static void account_begin(struct qm_unit *unit)
 
 	atomic_inc(&job->copy.busy);
 	atomic_inc(&job->copy.seq);
-	atomic64_add(unit->sectors, &job->copy.in_flight);
+	unit->counted = unit->sectors;
+	atomic64_add(unit->counted, &job->copy.in_flight);
 	smp_mb__after_atomic();	/* busy before clean, see qm_job_clean() */
+}
+
+/*
+ * Take the run: its bits go, and are counted as in flight, in one step for who
+ * reads the progress, or len would have them twice and shrink again (M-64).
+ */
+static void take_bits(struct qm_unit *unit)
+{
+	struct qm_job *job = unit->job;
+	unsigned long chunk;
+
+	preempt_disable();
+	write_seqcount_begin(&job->copy.moves);
+	account_begin(unit);
+	for (chunk = first_chunk(unit); chunk <= last_chunk(unit); chunk++)
+		bc_bitmap_clear(&job->dirty, chunk);
+	write_seqcount_end(&job->copy.moves);
+	preempt_enable();
+}
+
+/* The window is on the target: the same for what was in flight. */
+static void account_copied(struct qm_unit *unit)
+{
+	struct qm_job *job = unit->job;
+	unsigned int sectors = unit->window_end - unit->window;
+
+	preempt_disable();
+	write_seqcount_begin(&job->copy.moves);
+	atomic64_add(sectors, &job->copy.copied);
+	atomic64_sub(sectors, &job->copy.in_flight);
+	unit->counted -= sectors;
+	write_seqcount_end(&job->copy.moves);
+	preempt_enable();
 }
 
 /* The unit has nothing in its hands any more; its chunks are as they are. */
@@ -184,7 +218,7 @@ static void account_end(struct qm_unit *unit)
 {
 	struct qm_job *job = unit->job;
 
-	atomic64_sub(unit->sectors, &job->copy.in_flight);
+	atomic64_sub(unit->counted, &job->copy.in_flight);
 	/* The bits before seq and busy, see qm_job_clean(). */
 	smp_mb__before_atomic();
 	atomic_inc(&job->copy.seq);
@@ -471,7 +505,7 @@ static void write_on(struct qm_unit *unit)
 			unit->pos, sectors);
 		return;
 	}
-	atomic64_add(unit->window_end - unit->window, &job->copy.copied);
+	account_copied(unit);
 	qm_copy_note_success(job, qm_chunk(job, unit->window),
 			     qm_chunk(job, unit->window_end - 1));
 	next_window(unit);
@@ -613,7 +647,6 @@ static bool may_claim(struct qm_unit *unit)
 static void claim_run(struct qm_unit *unit)
 {
 	struct qm_job *job = unit->job;
-	unsigned long chunk;
 
 	if (!may_claim(unit)) {
 		bc_range_release(&job->ranges, &unit->range);
@@ -621,12 +654,8 @@ static void claim_run(struct qm_unit *unit)
 		return;
 	}
 
-	if (!unit->piece) {
-		account_begin(unit);
-		for (chunk = first_chunk(unit); chunk <= last_chunk(unit);
-		     chunk++)
-			bc_bitmap_clear(&job->dirty, chunk);
-	}
+	if (!unit->piece)
+		take_bits(unit);
 	/*
 	 * A discard holds no range: it may have become an orphan, and marked
 	 * what we have just cleared, since may_claim() looked.  And (F) what

@@ -37,6 +37,7 @@ enum qm_unit_state {
  * @started: jiffies of the last I/O
  * @sector: what is copied, first sector of the mirror
  * @sectors: and how many; within @range
+ * @counted: how many of them are in copy.in_flight
  * @window: the part of it that is being worked on
  * @window_end: behind it
  * @pos: written up to here
@@ -60,6 +61,7 @@ struct qm_unit {
 	unsigned long started;
 	sector_t sector;
 	unsigned int sectors;
+	unsigned int counted;
 	sector_t window;
 	sector_t window_end;
 	sector_t pos;
