@@ -25,7 +25,7 @@ GROUPS ?= 3000
 .PHONY: all modules tools userspace setup modules_install install clean help
 .PHONY: check check-all check-7.2 check-debug check-kmemleak check-kcsan
 .PHONY: compile-7.2 unit functional soak model fuzz fuzz-tools fuzz-parsers lint
-.PHONY: demo bench bench-quick bench-all bench-freeze
+.PHONY: foreign demo bench bench-quick bench-all bench-freeze
 
 all: modules userspace
 
@@ -147,6 +147,11 @@ fuzz: fuzz-tools
 fuzz-parsers: setup
 	$(Q)$(MAKE) -C tests/fuzz parsers TIME=$(TIME)
 
+# Other projects' tests on our devices, from checkouts of theirs (--help of the script
+# has all variables).
+foreign: modules userspace tools
+	$(Q)tests/foreign/run --kernel $(KERNEL) $(SUITE)
+
 fuzz-tools: setup
 	$(Q)$(MAKE) -C tests/fuzz
 
@@ -206,6 +211,8 @@ help:
 	@echo 'make fuzz             orders and tables by chance, on $(FUZZ_KERNEL)'
 	@echo '                      (TIME=3600 SEED=N FUZZ_KERNEL=7.2-debug)'
 	@echo 'make fuzz-parsers     the tool under libFuzzer (TIME=600 SEED=N)'
+	@echo 'make foreign          blktests, fsx and fsstress on our devices'
+	@echo '                      (FOREIGN_BLKTESTS=DIR FOREIGN_XFSTESTS=DIR SUITE=fs|blktests)'
 	@echo 'make bench            cost per I/O against dm-linear, with the bars'
 	@echo 'make bench-freeze     for how long a group snapshot stops its members'
 	@echo 'make bench-quick      its bars of instructions only, two minutes'
