@@ -91,7 +91,7 @@ on_filter() # NNN
 }
 sum_of() { dd if="$DM/$1" bs=1M iflag=direct status=none | sha256sum; }
 
-for t in 003 004 008 012; do
+for t in ${FOREIGN_TESTS:-003 004 008 012}; do
 	on_mirror $t background
 	on_mirror $t write-blocking
 	on_filter $t

@@ -252,7 +252,7 @@ for fs in ${FOREIGN_FS:-ext4 xfs}; do
 		diag "cell: fsx, fsstress|$fs|not run: no $fs in this kernel|0 s"
 		continue
 	fi
-	for load in fsx fsstress; do
+	for load in ${FOREIGN_LOADS:-fsx fsstress}; do
 		plain $fs $load
 		mirrored $fs $load background
 		mirrored $fs $load write-blocking
