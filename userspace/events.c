@@ -201,12 +201,20 @@ static void emit_snap_error(const struct snapshot *s)
 	emit("BLOCK_JOB_ERROR", s->dev.name, d, s->st.error);
 }
 
+/*
+ * News of an arming may come a tenth of a second late, and a store may fail sooner
+ * than that: what is broken was armed, and is said to have been. Not of what we found
+ * so when we came.
+ */
 static void compare_snap(struct snap_seen *seen, const struct snapshot *now,
-			 bool fresh)
+			 bool fresh, bool found)
 {
 	struct cbw_status was = seen->s.st;
 
 	seen->s = *now;
+	if (now->st.state == SS_BROKEN &&
+	    (fresh ? !found : was.state == SS_IDLE))
+		emit_status(now->dev.name, sstate_name(SS_ARMED), NULL);
 	if (strcmp(now->st.error, "-") != 0 &&
 	    (fresh || strcmp(was.error, now->st.error) != 0))
 		emit_snap_error(now);
@@ -219,6 +227,7 @@ struct watch {
 	size_t n;
 	struct snap_seen *snap;
 	size_t snap_n;
+	bool looked;		/* the first look is over */
 	int argc;
 	char **names;
 };
@@ -295,7 +304,7 @@ static void round_of_snaps(struct watch *w, const struct snapshot *s, size_t n)
 			memset(seen, 0, sizeof(*seen));
 		}
 		seen->now = true;
-		compare_snap(seen, &s[i], fresh);
+		compare_snap(seen, &s[i], fresh, !w->looked);
 	}
 	for (k = 0; k < w->snap_n; k++)
 		if (!w->snap[k].now) {
@@ -324,6 +333,7 @@ static int look(struct watch *w)
 		return r;
 	round_of_snaps(w, s, n);
 	free(s);
+	w->looked = true;
 	return 0;
 }
 

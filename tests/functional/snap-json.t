@@ -58,10 +58,15 @@ valid "it"
 
 # --- a store that fails breaks the snapshot, and that is told ---
 tool 0 "remove" snapshot remove a
+# who listens may learn of the arming only when it is over: it is told nevertheless
+until_true 10 eval "grep -c '\"null\"' /tmp/events | grep -qx 2"
+kill -STOP $EV
 mk_dm bad "0 512 linear ${S[a]} 0" "512 $((LEN - 512)) error"
 tool 0 "create on a bad store" snapshot create a=bad --on-cbw-error break-snapshot --force
 dd if=/dev/zero of=$DM/a bs=64k seek=8 count=1 oflag=direct status=none
 until_true 10 eval '[[ $(snap_state a) == broken ]]'
+kill -CONT $EV
+until_true 10 grep -q '"broken"' /tmp/events
 tool 0 "status" status a --json
 valid "it"
 is "$(get 'd["snapshots"][0]["state"]')" broken "broken"
