@@ -597,7 +597,8 @@ void cbw_timeout_work(struct work_struct *work)
 	spin_lock_irq(&snap->lock);
 	limit = msecs_to_jiffies(snap->args.cbw_timeout);
 	list_for_each_entry(io, &snap->slow, slow)
-		if (limit && !time_before(jiffies, io->started + limit))
+		/* The tick it began in had begun before: not that one. */
+		if (limit && time_after(jiffies, io->started + limit))
 			__time_out(snap, io);
 	__kick_timeout(snap);
 	spin_unlock_irq(&snap->lock);

@@ -34,7 +34,6 @@ t_cancel_force()
 	t=$(log_times 'm: aborting$' 'm: concluded$' | xargs)
 	t_between "$1: within a second" "$((${t#* } - ${t% *}))" 0 1000
 }
-logged() { [[ $(log_times "$1") != never ]]; }
 
 # backoffs FLAGS BEGIN: what trace_off said: the ms from each error of a bio with
 # these FLAGS on the target to the beginning of the next try, which is the next

@@ -188,12 +188,18 @@ log_new() { "$TOOLS/dmq" log "$LOGMARK"; }
 TRACING=/sys/kernel/tracing
 
 # trace_on LEG...: every bio that reaches these dm devices and every end of one,
-# from here on; trace_off ends it
+# from here on; trace_off ends it. The events are enabled once, and what goes on
+# and off is the buffer: to enable one patches the kernel's text while the other
+# processor runs it, which QEMU 7.2 emulating two of them now and then does not
+# survive (one processor is in the breakpoint for ever). Nor are names recorded,
+# since that is a patch of the scheduler.
 trace_on()
 {
 	local leg filter='' e
 	[[ -e $TRACING/trace ]] || mount -t tracefs tracefs $TRACING ||
 		bail "no tracefs"
+	echo 0 > $TRACING/tracing_on
+	echo 0 > $TRACING/options/record-cmd
 	for leg; do
 		count "$leg"
 		filter+="${filter:+ || }dev == $((0x$(stat -L -c %t "$DM/$leg") << 20 |
@@ -201,19 +207,19 @@ trace_on()
 	done
 	echo mono > $TRACING/trace_clock
 	for e in block_bio_queue block_bio_complete; do
-		echo "$filter" > $TRACING/events/block/$e/filter &&
+		echo "$filter" > $TRACING/events/block/$e/filter || bail "no $e"
+		[[ $(< $TRACING/events/block/$e/enable) == 1* ]] ||
 			echo 1 > $TRACING/events/block/$e/enable || bail "no $e"
 	done
 	echo > $TRACING/trace
+	echo 1 > $TRACING/tracing_on
 }
 
 # one line each: LEG queue|complete MICROSECONDS FLAGS SECTOR COUNT ERRNO
 trace_off()
 {
-	local leg e sed=()
-	for e in block_bio_queue block_bio_complete; do
-		echo 0 > $TRACING/events/block/$e/enable
-	done
+	local leg sed=()
+	echo 0 > $TRACING/tracing_on
 	for leg in "${!SYS[@]}"; do
 		sed+=(-e "s/^$(< "/sys/block/${SYS[$leg]}/dev") /$leg /")
 	done
@@ -232,6 +238,8 @@ log_times()
 				END { if (t) printf "%d\n", t * 1000; else print "never" }'
 	done
 }
+# logged REGEX: there is one
+logged() { [[ $(log_times "$1") != never ]]; }
 
 # bg COMMAND...: in the background; its pid in BG
 bg() { "$@" > "/tmp/bg.out" 2>&1 & BG=$!; }
