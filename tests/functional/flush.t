@@ -30,6 +30,8 @@ for how in "" no_bounce; do
 	   mount -t tracefs nodev /sys/kernel/tracing 2>/dev/null; then
 		tr=/sys/kernel/tracing
 		[[ -d $tr/events ]] || tr=/sys/kernel/debug/tracing
+		# Not a patch of the scheduler each time (trace_on in mirror.sh).
+		echo 0 > $tr/options/record-cmd
 		echo > $tr/trace
 		echo 1 > $tr/events/block/block_bio_queue/enable
 		dio $DM/m W:64:8:g1 > /dev/null
