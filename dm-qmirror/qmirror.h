@@ -16,7 +16,8 @@
  *			  of them
  *		write.c   guest writes, flushes and discards
  *		leg.c     what is sent to the target for the guest: legs, their
- *			  giving up, orphans, flush epochs
+ *			  giving up, orphans
+ *		epoch.c   what a failed flush of the target takes back
  *		copy.c    background copy: what is copied when
  *		unit.c    background copy: one unit from read to write
  *
@@ -190,7 +191,7 @@ enum {
  * @flush: it is a flush; the block layer takes the flag out of @bio
  * @opf: of @bio as it was sent, for sending it once more
  * @iter: likewise
- * @owns_epoch: this flush may forget the closed epoch, see leg.c
+ * @owns_epoch: this flush may forget the closed epoch, see epoch.c
  * @reserve: job->reserve: goes back there
  * @range: what the target is written to, in sectors of the mirror
  * @list: of job->misc_legs, or of those just given up
@@ -395,7 +396,7 @@ struct qm_job {
 	/* fast path */
 	struct bc_range_lock ranges;
 	struct bc_bitmap dirty;
-	struct bc_bitmap since[2];	/* written since a flush, see leg.c */
+	struct bc_bitmap since[2];	/* written since a flush: epoch.c */
 	struct bc_bitmap sent;		/* target_is_zero only */
 	unsigned int epoch;		/* which of since[] is open */
 	unsigned long giving_up;	/* QM_GIVE_UP_… bits */
@@ -564,10 +565,13 @@ void qm_orphan_work(struct work_struct *work);
 void __qm_orphan_add(struct qm_job *job, struct bc_range *range);
 void __qm_orphan_remove(struct qm_job *job, struct bc_range *range);
 bool qm_orphan_overlaps(struct qm_job *job, sector_t sector, sector_t sectors);
+
+/* epoch.c */
 void qm_since_set(struct qm_job *job, sector_t sector, sector_t sectors);
 void qm_flush_prepare(struct qm_job *job, struct qm_leg *leg);
 void qm_flush_failed(struct qm_job *job, bool owns_epoch);
 void qm_flush_unknown(struct qm_job *job);
+void qm_flush_end(struct qm_leg *leg);
 
 /* copy.c */
 int qm_copy_init(struct qm_job *job);

@@ -35,6 +35,10 @@ t_cancel_force()
 	t_between "$1: within a second" "$((${t#* } - ${t% *}))" 0 1000
 }
 
+# The clock that timers go by, 10 ms a tick: when a processor stands still for want
+# of one of the host's, it stands, too, and no back-off looks early.
+TRACE_CLOCK=uptime
+
 # backoffs FLAGS BEGIN: what trace_off said: the ms from each error of a bio with
 # these FLAGS on the target to the beginning of the next try, which is the next
 # BEGIN (leg and flags)
@@ -42,7 +46,7 @@ backoffs()
 {
 	awk -v flags="$1" -v begin="$2" '
 	failed && $2 == "queue" && $1 " " $4 ~ begin {
-		printf "%d\n", ($3 - failed) / 1000
+		print ($3 - failed) * 10
 		failed = 0
 	}
 	$1 == "tgt" && $2 == "complete" && $4 ~ flags && $7 < 0 { failed = $3 }

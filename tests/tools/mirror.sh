@@ -205,7 +205,7 @@ trace_on()
 		filter+="${filter:+ || }dev == $((0x$(stat -L -c %t "$DM/$leg") << 20 |
 			0x$(stat -L -c %T "$DM/$leg")))"
 	done
-	echo mono > $TRACING/trace_clock
+	echo "${TRACE_CLOCK:-mono}" > $TRACING/trace_clock
 	for e in block_bio_queue block_bio_complete; do
 		echo "$filter" > $TRACING/events/block/$e/filter || bail "no $e"
 		[[ $(< $TRACING/events/block/$e/enable) == 1* ]] ||
@@ -215,7 +215,8 @@ trace_on()
 	echo 1 > $TRACING/tracing_on
 }
 
-# one line each: LEG queue|complete MICROSECONDS FLAGS SECTOR COUNT ERRNO
+# one line each: LEG queue|complete TIME FLAGS SECTOR COUNT ERRNO; TIME: in
+# microseconds, or what TRACE_CLOCK counts
 trace_off()
 {
 	local leg sed=()
@@ -223,7 +224,8 @@ trace_off()
 	for leg in "${!SYS[@]}"; do
 		sed+=(-e "s/^$(< "/sys/block/${SYS[$leg]}/dev") /$leg /")
 	done
-	sed -nE 's/^.* ([0-9]+)\.([0-9]{6}): block_bio_([a-z]+): ([0-9]+),([0-9]+) (\S+) ([0-9]+) \+ ([0-9]+) \[(.*)\]$/\4:\5 \3 \1\2 \6 \7 \8 \9/p' \
+	sed -nE -e 's/\.([0-9]{6}: block_bio)/\1/' \
+		-e 's/^.* ([0-9]+): block_bio_([a-z]+): ([0-9]+),([0-9]+) (\S+) ([0-9]+) \+ ([0-9]+) \[(.*)\]$/\3:\4 \2 \1 \5 \6 \7 \8/p' \
 		$TRACING/trace | sed "${sed[@]}"
 }
 
