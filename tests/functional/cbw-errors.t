@@ -62,6 +62,7 @@ for kind in EIO thin loop read; do
 	filter on_cbw_error break-guest-write
 	view
 	t_io "$n: before, a write" ok w:0:8:g2
+	armed_told
 	ev=$(events f)
 	log_mark
 	break_it $kind
@@ -88,6 +89,7 @@ for kind in EIO thin loop read; do
 	filter on_cbw_error break-snapshot
 	view
 	t_io "$n: before, a write" ok w:0:8:g2
+	armed_told
 	ev=$(events f) vev=$(events v)
 	log_mark
 	break_it $kind
@@ -167,7 +169,8 @@ dm_swap src "0 $LEN delay ${RAW[src]} 0 3000 ${RAW[src]} 0 0"
 mark store
 dio $DM/f w:2048:8:g4 > /tmp/write.out 2>&1 & w=$!
 t_wait "race: a copy is under way" '^armed 1/64 1 '
-sleep 0.1
+# so much later the reader's read ends
+sleep 1
 dio $DM/v r:$((15 * CL)):$((3 * CL)):g1 > /tmp/read.out 2>&1 & r=$!
 wait $w
 t_like "$(< /tmp/write.out)" ' ok ' "race: the guest has written"
@@ -176,15 +179,17 @@ wait $r
 t_like "$(< /tmp/read.out)" ' ok ' "race: the reader gets what was"
 t_is "$(since store rsec)" $CL "race: one cluster of it from the store"
 
-# one that has copied nothing yet, and a discard, and zeroes
+# one that has copied nothing yet, and a discard, and zeroes. What is delayed goes
+# on when the table does.
+dm_swap src "0 $LEN delay ${RAW[src]} 0 600000 ${RAW[src]} 0 0"
 dio $DM/v r:4096:128:g1 > /tmp/read.out 2>&1 & r=$!
 sleep 0.1
 msg disarm
 t_io "ended while a read is in flight: writes pass" ok w:4096:8:g5
 t_ok "ended: the read is still there" kill -0 $r
+good_src
 wait $r
 t_like "$(< /tmp/read.out)" ' EIO ' "ended: it fails"
-good_src
 unsnap
 
 # --- a read in flight elsewhere when the snapshot breaks (C-29) -----------------------
@@ -192,7 +197,7 @@ unsnap
 fill $DM/src 1
 filter on_cbw_error break-snapshot
 view
-dm_swap src "0 1024 delay ${RAW[src]} 0 6000 ${RAW[src]} 0 0
+dm_swap src "0 1024 delay ${RAW[src]} 0 600000 ${RAW[src]} 0 0
 1024 $((LEN - 1024)) linear ${RAW[src]} 1024"
 dm_swap store "${BREAK[EIO]}"
 dio $DM/v r:0:8:g1 > /tmp/read.out 2>&1 & r=$!
@@ -201,9 +206,9 @@ t_io "C-29: a write elsewhere breaks the snapshot" ok w:2048:8:g2
 t_is "$(field state)" broken "C-29: it is broken"
 t_io "C-29: a write where a read is in flight passes" ok w:0:8:g3
 t_ok "C-29: the read is still there" kill -0 $r
+good_src
 wait $r
 t_like "$(< /tmp/read.out)" ' EIO ' "C-29: and fails, and returns no new data"
-good_src
 good_store
 unsnap
 

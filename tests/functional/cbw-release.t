@@ -67,16 +67,16 @@ t_is "$(field copied)" "$n" "and counts for nothing"
 t_ok "its space is given back" until_true 5 eval "((\$(since store dsec) == $CL))"
 t_vio "and cannot be read" EIO r:$((40 * CL)):8
 
-# a read in flight of what is being released
-dm_swap src "0 $LEN delay ${RAW[src]} 0 4000 ${RAW[src]} 0 0"
+# a read in flight of what is being released; it goes on when the table does
+dm_swap src "0 $LEN delay ${RAW[src]} 0 600000 ${RAW[src]} 0 0"
 dio $DM/v r:$((50 * CL)):8 > /tmp/read.out 2>&1 & r=$!
 sleep 0.1
 msg release $((50 * CL)) $CL
 t_io "a write to it passes at once" ok w:$((50 * CL)):8:g5
 t_ok "while the read is in flight" kill -0 $r
+dm_swap src "0 $LEN linear ${RAW[src]} 0" --noflush
 wait $r
 t_like "$(< /tmp/read.out)" ' EIO ' "which fails, and returns no new data"
-dm_swap src "0 $LEN linear ${RAW[src]} 0" --noflush
 
 # --- what outlives disarm -------------------------------------------------------------
 

@@ -118,10 +118,8 @@ dm_remove f
 
 # --- messages ----------------------------------------------------------------------------
 
-log_mark
 filter
-# That it is armed is said a moment later, and is not the message's line.
-until_true 10 logged 'cbw: f: armed$'
+armed_told
 for bad in "foo" "arm now" "disarm all" "Arm" "arm arm" "protect" "release"; do
 	log_mark
 	# shellcheck disable=SC2086

@@ -28,6 +28,9 @@ cbw_line() { echo "0 $LEN cbw $DM/src 0 $DM/store 0${1:+ $# $*}"; }
 view_line() { echo "0 $LEN cbw-snapshot $DM/src 0 $DM/store 0"; }
 
 filter() { dm_make f "$(cbw_line "$@")"; }
+# its arming has been told of, which is up to 0.1 s late, and is no event or line
+# of what follows
+armed_told() { until_true 10 eval '(($(events f) > 0))'; }
 view() { dm_make "${1:-v}" "$(view_line)"; }
 unsnap() { [[ ! -b $DM/v ]] || dm_remove v; dm_remove f; }
 
