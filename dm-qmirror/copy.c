@@ -341,24 +341,34 @@ static void begin_big(struct qm_job *job, unsigned long chunk)
 	struct qm_copy *copy = &job->copy;
 
 	copy->big_chunk = chunk;
+	qm_moves_begin(copy);
 	atomic_inc(&copy->seq);
 	WRITE_ONCE(copy->big_left, nr_pieces(job, chunk));
+	copy->big_rest = qm_chunk_end(job, chunk) - qm_chunk_start(job, chunk);
 	smp_mb();	/* left before clean, see qm_job_clean() */
 	bc_bitmap_clear(&job->dirty, chunk);
+	qm_moves_end(copy);
 	/* plan_piece() looks for orphans after this: see check_again(). */
 	copy->next = chunk + 1;
+}
+
+/* The chunk is dirty again. */
+static void forget_big(struct qm_copy *copy)
+{
+	qm_moves_begin(copy);
+	atomic_inc(&copy->seq);
+	WRITE_ONCE(copy->big_left, 0);
+	copy->big_rest = 0;
+	qm_moves_end(copy);
 }
 
 /* A piece failed or may not be copied; its chunk is dirty: forget the rest. */
 void qm_unit_drop_piece(struct qm_unit *unit)
 {
-	struct qm_job *job = unit->job;
+	struct qm_copy *copy = &unit->job->copy;
 
-	if (unit->piece &&
-	    qm_chunk(job, unit->sector) == job->copy.big_chunk) {
-		atomic_inc(&job->copy.seq);
-		WRITE_ONCE(job->copy.big_left, 0);
-	}
+	if (unit->piece && qm_chunk(unit->job, unit->sector) == copy->big_chunk)
+		forget_big(copy);
 }
 
 /* Pause: a chunk begun is a dirty chunk again. */
@@ -369,8 +379,7 @@ static void drop_big(struct qm_job *job)
 	if (!job->copy.big_left)
 		return;
 	qm_mark(job, start, 1);
-	atomic_inc(&job->copy.seq);
-	WRITE_ONCE(job->copy.big_left, 0);
+	forget_big(&job->copy);
 }
 
 /* The next piece, the first of the first chunk last; false: not now. */
@@ -393,10 +402,13 @@ static bool plan_piece(struct qm_job *job, struct qm_unit *unit)
 		i = (i + 1) % n;
 	}
 	start += (sector_t)i * size;
+	qm_moves_begin(copy);
 	qm_unit_plan(unit, job, start, min_t(sector_t, size, end - start),
 		     true);
 	/* The piece counts by itself now, see qm_job_clean(). */
 	WRITE_ONCE(copy->big_left, copy->big_left - 1);
+	copy->big_rest -= unit->sectors;
+	qm_moves_end(copy);
 	return true;
 }
 

@@ -285,8 +285,8 @@ struct qm_error {
 /* Per-CPU sums of write-blocking writes, in sectors on the target. */
 struct qm_stats {
 	u64 active_started;
-	u64 active_ended;
 	u64 active_mirrored;
+	u64 active_failed;
 };
 
 /* A line of log and one dm event. */
@@ -332,6 +332,7 @@ struct qm_pool {
  * @wraps: of the first sweep, by chunks that became dirty behind it
  * @big_chunk: a chunk larger than a unit, cut into pieces
  * @big_left: pieces of it not yet issued (also read by others), 0: none
+ * @big_rest: their sectors; others read it under @moves
  * @rate: the speed limit
  * @new_speed: to be set in @rate by the copier, any context
  * @speed_changed: it is
@@ -340,8 +341,9 @@ struct qm_pool {
  * @forget_backoff: resume: try everything at once, any context
  * @busy: units that hold cleared bits or I/O, atomic, any context
  * @in_flight: their sectors not yet in @copied, atomic, any context
- * @moves: sectors go from dirty to @in_flight and on to @copied in one step for
- *	   who reads under it; written by the copier only
+ * @moves: sectors go from dirty (of a large chunk, by @big_rest) to @in_flight
+ *	   and on to @copied in one step for who reads under it; written by the
+ *	   copier only, between qm_moves_begin() and qm_moves_end()
  * @seq: changes with every claim and finish, see qm_job_clean()
  * @idle: the worker has nothing to do: wake it for new dirt; any context
  */
@@ -357,6 +359,7 @@ struct qm_copy {
 	unsigned int wraps;
 	unsigned long big_chunk;
 	unsigned int big_left;
+	unsigned int big_rest;
 	struct bc_rate rate;
 	u64 new_speed;
 	int speed_changed;
@@ -607,6 +610,19 @@ static inline sector_t qm_chunk_end(const struct qm_job *job,
 				    unsigned long chunk)
 {
 	return min(qm_chunk_start(job, chunk + 1), job->len);
+}
+
+/* What is between these two happens at one instant for qm_copy.moves' readers. */
+static inline void qm_moves_begin(struct qm_copy *copy)
+{
+	preempt_disable();
+	write_seqcount_begin(&copy->moves);
+}
+
+static inline void qm_moves_end(struct qm_copy *copy)
+{
+	write_seqcount_end(&copy->moves);
+	preempt_enable();
 }
 
 /*

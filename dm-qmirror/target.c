@@ -251,15 +251,16 @@ static void qm_resume(struct dm_target *ti)
 
 static u64 sum_stats(struct qm_job *job, u64 *in_flight)
 {
-	u64 started = 0, ended = 0, mirrored = 0;
+	u64 started = 0, mirrored = 0, ended = 0;
 	int cpu;
 
 	for_each_possible_cpu(cpu) {
 		struct qm_stats *s = per_cpu_ptr(job->stats, cpu);
 
-		ended += READ_ONCE(s->active_ended);
 		mirrored += READ_ONCE(s->active_mirrored);
+		ended += READ_ONCE(s->active_failed);
 	}
+	ended += mirrored;
 	smp_rmb();	/* what has ended had started */
 	for_each_possible_cpu(cpu)
 		started += READ_ONCE(per_cpu_ptr(job->stats, cpu)->active_started);
@@ -270,22 +271,23 @@ static u64 sum_stats(struct qm_job *job, u64 *in_flight)
 /* offset, and what is left to do; the copier's share as it was at one instant. */
 static u64 progress(struct qm_job *job, u64 *dirty, u64 *copying, u64 *left)
 {
-	unsigned int seq;
+	unsigned int seq, rest;
 	u64 offset, active;
 
 	do {
 		seq = read_seqcount_begin(&job->copy.moves);
 		*copying = atomic64_read(&job->copy.in_flight);
 		*dirty = bc_bitmap_count(&job->dirty);
+		rest = job->copy.big_rest;
 		offset = atomic64_read(&job->copy.copied);
 	} while (read_seqcount_retry(&job->copy.moves, seq));
 
-	/* A chunk that is being cut into pieces counts until the last is out. */
-	if (READ_ONCE(job->copy.big_left) &&
-	    !bc_bitmap_test(&job->dirty, READ_ONCE(job->copy.big_chunk)))
-		*dirty = min_t(u64, *dirty + 1, job->nr_chunks);
 	offset += sum_stats(job, &active);
-	*left = (*dirty << job->chunk_shift) + *copying + active;
+	*left = (*dirty << job->chunk_shift) + rest + *copying + active;
+	/* A chunk that is being cut into pieces counts until the last is out. */
+	if (rest && !bc_bitmap_test(&job->dirty,
+				    READ_ONCE(job->copy.big_chunk)))
+		*dirty = min_t(u64, *dirty + 1, job->nr_chunks);
 	return offset;
 }
 

@@ -189,13 +189,11 @@ static void take_bits(struct qm_unit *unit)
 	struct qm_job *job = unit->job;
 	unsigned long chunk;
 
-	preempt_disable();
-	write_seqcount_begin(&job->copy.moves);
+	qm_moves_begin(&job->copy);
 	account_begin(unit);
 	for (chunk = first_chunk(unit); chunk <= last_chunk(unit); chunk++)
 		bc_bitmap_clear(&job->dirty, chunk);
-	write_seqcount_end(&job->copy.moves);
-	preempt_enable();
+	qm_moves_end(&job->copy);
 }
 
 /* The window is on the target: the same for what was in flight. */
@@ -204,13 +202,11 @@ static void account_copied(struct qm_unit *unit)
 	struct qm_job *job = unit->job;
 	unsigned int sectors = unit->window_end - unit->window;
 
-	preempt_disable();
-	write_seqcount_begin(&job->copy.moves);
+	qm_moves_begin(&job->copy);
 	atomic64_add(sectors, &job->copy.copied);
 	atomic64_sub(sectors, &job->copy.in_flight);
 	unit->counted -= sectors;
-	write_seqcount_end(&job->copy.moves);
-	preempt_enable();
+	qm_moves_end(&job->copy);
 }
 
 /* The unit has nothing in its hands any more; its chunks are as they are. */

@@ -582,11 +582,13 @@ static void end_mirrored(struct qm_job *job, struct qm_io *io,
 			target = io->leg->status;
 		else
 			target = QM_STS_NOT_SENT;	/* given up */
-		this_cpu_add(job->stats->active_ended, io->target_sectors);
 		if (likely(!target)) {
 			this_cpu_add(job->stats->active_mirrored,
 				     io->target_sectors);
 			qm_since_set(job, io->target_sector,
+				     io->target_sectors);
+		} else {
+			this_cpu_add(job->stats->active_failed,
 				     io->target_sectors);
 		}
 	}

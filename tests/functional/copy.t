@@ -143,17 +143,26 @@ t_is "$(field dirty)" 0 "standby: and marks nothing"
 unmirror
 
 # --- progress: offset only grows, len never shrinks, READY with one event
-fill $DM/tgt 2
-mirror speed 16384 buf_size 2048
-"$TOOLS/dmpoll" -i 3 -n 30 -u '^ready ' m > /tmp/progress &
-p=$!
-for ((i = 0; i < 10; i++)); do dio $DM/m "w:$((i * 3000)):64:g6" > /dev/null; done
-wait $p
-# len counts the last, partial chunk as a whole one until it is copied (M-16)
-back=$(awk '{ split($6, o, "/"); if (o[1] < lo || o[2] < ll && !(ll - o[2] == 127 && !seen++)) print prev "\n" $0; lo = o[1]; ll = o[2]; prev = $0 }' /tmp/progress)
-t_is "$back" "" "offset and len only grow"
-t_is "$(awk '$4 == "ready" && $6 { split($6, o, "/"); print (o[1] == o[2]) }' /tmp/progress)" 1 \
-	"at READY offset is len"
+# The second kind of chunk is copied in pieces. len counts the last, partial chunk
+# as a whole one until it is copied (M-16).
+for g in 8192 128; do
+	fill $DM/tgt 2
+	mirror speed 16384 buf_size 2048 granularity $g
+	"$TOOLS/dmpoll" -i 3 -n 30 -u '^ready ' m > /tmp/progress &
+	p=$!
+	for ((i = 0; i < 10; i++)); do dio $DM/m "w:$((i * 3000)):64:g6" > /dev/null; done
+	wait $p
+	back=$(awk -v short=$(((LEN + g - 1) / g * g - LEN)) '{
+		split($6, o, "/")
+		if (o[1] < lo || o[2] < ll && !(ll - o[2] == short && !seen++))
+			print prev "\n" $0
+		lo = o[1]; ll = o[2]; prev = $0 }' /tmp/progress)
+	t_is "$back" "" "granularity $g: offset and len only grow"
+	t_between "granularity $g: looked at often enough" $(wc -l < /tmp/progress) 20 9999
+	t_is "$(awk '$4 == "ready" && $6 { split($6, o, "/"); print (o[1] == o[2]) }' /tmp/progress)" 1 \
+		"granularity $g: at READY offset is len"
+	[[ $g == 128 ]] || unmirror
+done
 ev=$(events)
 for i in 1 2 3; do
 	dio $DM/m w:0:8:g7 > /dev/null
