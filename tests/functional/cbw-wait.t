@@ -6,7 +6,6 @@
 # copy whose clusters were released, though another copy is still wanted.
 #
 # Guards invariant 7; C-9, C-31, C-41.
-# vm: --timeout 120
 
 . "$(dirname "$0")/../lib.sh"
 . "$(dirname "$0")/../tools/snap.sh"

@@ -5,7 +5,6 @@
 # bypass us, while the old table's destructor may still wait for the registry
 # (here for a constructor that makes large bitmaps). The view must not show what
 # is written meanwhile.
-# vm: --timeout 120
 
 . "$(dirname "$0")/../lib.sh"
 . "$(dirname "$0")/../tools/snap.sh"

@@ -46,14 +46,14 @@ like "$(< /tmp/w.err)" '^qmirrorctl: interrupted; the job on data goes on: .*mir
 is "$(job_state data)" running "which it does"
 
 # --- the bar ---
-timeout 3 script -qec "$CTL mirror wait data --timeout 2" /tmp/tty > /dev/null < /dev/null
+timeout 20 script -qec "$CTL mirror wait data --timeout 2" /tmp/tty > /dev/null < /dev/null
 like "$(< /tmp/tty)" $'\r\e\\[2K''data: running \[[#.]+\] +[0-9.]+ %  [0-9.]+ [KM]?i?B of 8\.0 MiB ' "a bar on a terminal"
 like "$(< /tmp/tty)" '[KM]iB/s  ETA [0-9:-]+' "with rate and ETA"
 "$CTL" mirror wait data --timeout 1 2>&1 | cat > /tmp/pipe
 is "$(< /tmp/pipe)" "qmirrorctl: data: not ready in time; the job goes on" "nothing of that in a pipe"
-timeout 3 script -qec "$CTL mirror wait data --timeout 1 --quiet" /tmp/tty > /dev/null < /dev/null
+timeout 20 script -qec "$CTL mirror wait data --timeout 1 --quiet" /tmp/tty > /dev/null < /dev/null
 unlike "$(< /tmp/tty)" '\[[#.]+\]' "nor with --quiet"
-timeout 3 script -qec "$CTL mirror wait data --timeout 1 --json" /tmp/tty > /dev/null < /dev/null
+timeout 20 script -qec "$CTL mirror wait data --timeout 1 --json" /tmp/tty > /dev/null < /dev/null
 unlike "$(< /tmp/tty)" '\[[#.]+\]' "nor with --json"
 tool 0 "full speed" mirror set data speed=0
 script -qec "$CTL mirror wait data" /tmp/tty > /dev/null < /dev/null
