@@ -83,6 +83,21 @@ valid_json()
 # jq-less: json EXPRESSION with the document as d
 json() { /usr/bin/python3 -c 'import json,sys; d=json.load(open("/tmp/ctl.out")); print(eval(sys.argv[1]))' "$1"; }
 
+# stop_at K ARG...: qmirrorctl stops at its K-th point; true when it stands there
+# with nothing suspended. go_on lets it go, RC is its status.
+stop_at()
+{
+	local k=$1
+	shift
+	QMIRROR_FAULT=stop:$k "$FAULTS" "$@" > /tmp/ctl.out 2> /tmp/ctl.err &
+	P=$!
+	until_true 60 stopped $P
+	[[ $(state_of $P) == T && ! $(suspended) ]]
+}
+go_on() { kill -CONT $P; RC=0; wait $P || RC=$?; }
+state_of() { local s; read -r _ _ s _ < "/proc/$1/stat" 2>/dev/null && echo "$s"; }
+stopped() { [[ $(state_of "$1") == [TZ] || ! -e /proc/$1 ]]; }
+
 # fs_begin/fs_end: ext4 on data, mounted, and fio on it that verifies itself
 fs_begin()
 {

@@ -14,21 +14,8 @@ disks
 C=$(mk_null c $MB) || bail "no disk"
 OTHER="0 $LEN linear $(stat -c '%Hr:%Lr' "$C") 0"
 
-state_of() { local s; read -r _ _ s _ < "/proc/$1/stat" 2>/dev/null && echo "$s"; }
-stopped() { [[ $(state_of "$1") == [TZ] || ! -e /proc/$1 ]]; }
 exchange() { dmsetup load data --table "$1" && dmsetup resume data; }
 load_only() { dmsetup load data --table "$1"; }
-# stop_at K VERB ARG...: true when it stands there with nothing suspended
-stop_at()
-{
-	local k=$1
-	shift
-	QMIRROR_FAULT=stop:$k "$FAULTS" "$@" > /tmp/ctl.out 2> /tmp/ctl.err &
-	P=$!
-	until_true 60 stopped $P
-	[[ $(state_of $P) == T && ! $(suspended) ]]
-}
-go_on() { kill -CONT $P; RC=0; wait $P || RC=$?; }
 # clean: nothing of ours is left, and nothing suspended
 clean()
 {

@@ -18,24 +18,11 @@ OTHER="0 $LEN linear $(stat -c '%Hr:%Lr' "$C") 0"
 OLD=${TABLE[a]}
 PAIR=("a=${S[a]}" "b=${S[b]}")
 
-state_of() { local s; read -r _ _ s _ < "/proc/$1/stat" 2>/dev/null && echo "$s"; }
-stopped() { [[ $(state_of "$1") == [TZ] || ! -e /proc/$1 ]]; }
-stop_at()
-{
-	local k=$1
-	shift
-	QMIRROR_FAULT=stop:$k "$FAULTS" snapshot "$@" > /tmp/ctl.out 2> /tmp/ctl.err &
-	P=$!
-	until_true 60 stopped $P
-	[[ $(state_of $P) == T && ! $(suspended) ]]
-}
-go_on() { kill -CONT $P; RC=0; wait $P || RC=$?; }
-
 # create: right before the first of the two suspends of the window
 n=$("$CTL" snapshot create "${PAIR[@]}" --dry-run | grep -n ': arm$' | head -1)
 k=$((1 + 2 * (${n%%:*} - 3)))
 
-stop_at $k create "${PAIR[@]}" || bail "create: stopped before the freeze: not so"
+stop_at $k snapshot create "${PAIR[@]}" || bail "create: stopped before the freeze: not so"
 like "$(dmsetup table a)" ' cbw ' "with the cbw under a"
 dmsetup load a --table "$OTHER"
 go_on
@@ -43,7 +30,7 @@ is "$RC" 4 "create: a table loaded over the cbw is not swapped in (exit 4)"
 like "$(cat /tmp/ctl.err)" '^qmirrorctl: a: somebody else' "and it says where"
 ok "everything is as before" as_before
 
-stop_at $k create "${PAIR[@]}" || bail "create: stopped there again: not so"
+stop_at $k snapshot create "${PAIR[@]}" || bail "create: stopped there again: not so"
 dmsetup load a --table "$OTHER" && dmsetup resume a
 go_on
 is "$RC" 4 "create: a table exchanged for the cbw is kept (exit 4)"
@@ -56,7 +43,7 @@ TABLE[a]=$OLD
 ok "create undisturbed" "$CTL" snapshot create "${PAIR[@]}"
 n=$("$CTL" snapshot remove a --dry-run | grep -n '^suspend a' | head -1)
 k=$((1 + 2 * (${n%%:*} - 1)))
-stop_at $k remove a || bail "remove: stopped before the suspend: not so"
+stop_at $k snapshot remove a || bail "remove: stopped before the suspend: not so"
 is "$(dmsetup table --inactive a)" "$OLD" "with the old table loaded"
 dmsetup load a --table "$OTHER"
 go_on
