@@ -12,12 +12,7 @@
 . "$(dirname "$0")/lvm-lib.sh"
 
 plan_later
-vg slow 16
-vg fast 16
-lv slow data
-lv fast data
-randomize slow-data
-ON_PV=$(table_of slow-data)
+volumes
 ON_NEW="0 $((SIZE * 2048)) linear $(dmsetup info -c --noheadings --separator : -o major,minor fast-data) 0"
 
 # OLD is what the old disk keeps, NEW what was written since
@@ -75,21 +70,8 @@ says 0 '' "lvchange --refresh, in use" lvchange --refresh slow/data
 back slow-data "$ON_PV"
 exec 8<&-
 
-pivot
-says 0 'resized' "lvextend" lvextend -L $((SIZE + 1))M slow/data
-back slow-data "${ON_PV/0 $((SIZE * 2048))/0 $(((SIZE + 1) * 2048))}"
-lvreduce -qq -f -L ${SIZE}M slow/data > /dev/null 2>&1
-
-pivot
-says 0 'Renamed "data" to "neu"' "lvrename" lvrename slow data neu
-back slow-neu "$ON_PV"
-lvrename -qq slow neu data > /dev/null 2>&1
-
-pivot
-says 0 'Logical volume "sn" created' "lvcreate -s" lvcreate -s -n sn -L 1M slow/data
-back slow-data "0 $((SIZE * 2048)) snapshot-origin $(dmsetup info -c --noheadings --separator : -o major,minor slow-data-real)"
-is "$(sum slow-sn)" "$OLD" "  and LVM's snapshot is of the old disk"
-lvremove -qq -y slow/sn > /dev/null 2>&1
+with_sn() { is "$(sum slow-sn)" "$OLD" "  and LVM's snapshot is of the old disk"; }
+loads_tables pivot back with_sn
 
 pivot
 says 0 '0 logical volume.* now active' "vgchange -an, not in use" vgchange -an slow

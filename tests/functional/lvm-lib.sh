@@ -43,6 +43,42 @@ lv()
 		[[ -b $DM/$1-$2 ]] || bail "no volume $1/$2"
 }
 
+# volumes: slow/data, which holds random data, and fast/data. ON_PV is LVM's own
+# table of slow-data.
+volumes()
+{
+	vg slow 16
+	vg fast 16
+	lv slow data
+	lv fast data
+	randomize slow-data
+	ON_PV=$(table_of slow-data)
+}
+
+# loads_tables SETUP CHECK [WITH-SN]: LVM's commands that load a table over what
+# SETUP has made of slow-data; CHECK NAME TABLE is what has to hold then, and
+# WITH-SN what else while the volume has a snapshot of LVM's.
+loads_tables()
+{
+	local setup=$1 check=$2
+
+	$setup
+	says 0 'resized' "lvextend" lvextend -L $((SIZE + 1))M slow/data
+	$check slow-data "${ON_PV/0 $((SIZE * 2048))/0 $(((SIZE + 1) * 2048))}"
+	lvreduce -qq -f -L ${SIZE}M slow/data > /dev/null 2>&1
+
+	$setup
+	says 0 'Renamed "data" to "neu"' "lvrename" lvrename slow data neu
+	$check slow-neu "$ON_PV"
+	lvrename -qq slow neu data > /dev/null 2>&1
+
+	$setup
+	says 0 'Logical volume "sn" created' "lvcreate -s" lvcreate -s -n sn -L 1M slow/data
+	$check slow-data "0 $((SIZE * 2048)) snapshot-origin $(dmsetup info -c --noheadings --separator : -o major,minor slow-data-real)"
+	[[ ! ${3-} ]] || $3
+	lvremove -qq -y slow/sn > /dev/null 2>&1
+}
+
 # says STATUS REGEX NAME COMMAND...: an LVM command, its status and what it
 # says; '' is for nothing at all
 says()

@@ -11,12 +11,7 @@
 . "$(dirname "$0")/lvm-lib.sh"
 
 plan_later
-vg slow 16
-vg fast 16
-lv slow data
-lv fast data
-randomize slow-data
-ON_PV=$(table_of slow-data)
+volumes
 watch_events
 # of a volume that is renamed under way, events may know the new name already
 LOST="\"BLOCK_JOB_COMPLETED\".*\"slow-\(data\|neu\)\".*$TAKEN"
@@ -87,23 +82,13 @@ is $? 7 "  who waits for the end is told"
 like "$(< /tmp/wait.err)" 'slow-data: the mirror is lost \(ready when last seen\): somebody else' "  and why"
 lost slow-data "$ON_PV"
 
-mirror
-says 0 'resized' "lvextend" lvextend -L $((SIZE + 1))M slow/data
-lost slow-data "${ON_PV/0 $((SIZE * 2048))/0 $(((SIZE + 1) * 2048))}"
-lvreduce -qq -f -L ${SIZE}M slow/data > /dev/null 2>&1
-
-mirror
-says 0 'Renamed "data" to "neu"' "lvrename" lvrename slow data neu
-lost slow-neu "$ON_PV"
-lvrename -qq slow neu data > /dev/null 2>&1
-
-mirror
-says 0 'Logical volume "sn" created' "lvcreate -s" lvcreate -s -n sn -L 1M slow/data
-lost slow-data "0 $((SIZE * 2048)) snapshot-origin $(dmsetup info -c --noheadings --separator : -o major,minor slow-data-real)"
-is "$(sum slow-sn)" "$SUM" "  and LVM's snapshot is good"
-tool 4 "a mirror cannot be slid under a volume with LVM's snapshots" mirror start slow-data $DM/fast-data --force
-like "$ERR" 'slow-data has a snapshot-origin table' "  it says why"
-lvremove -qq -y slow/sn > /dev/null 2>&1
+with_sn()
+{
+	is "$(sum slow-sn)" "$SUM" "  and LVM's snapshot is good"
+	tool 4 "a mirror cannot be slid under a volume with LVM's snapshots" mirror start slow-data $DM/fast-data --force
+	like "$ERR" 'slow-data has a snapshot-origin table' "  it says why"
+}
+loads_tables mirror lost with_sn
 
 mirror
 says 0 '0 logical volume.* now active' "vgchange -an, not in use" vgchange -an slow

@@ -12,12 +12,7 @@
 . "$(dirname "$0")/lvm-lib.sh"
 
 plan_later
-vg slow 16
-vg fast 16
-lv slow data
-lv fast data
-randomize slow-data
-ON_PV=$(table_of slow-data)
+volumes
 watch_events
 LOST="\"JOB_STATUS_CHANGE\".*\"null\".*$TAKEN"
 
@@ -69,20 +64,7 @@ lives
 says 0 '' "lvchange --refresh" lvchange --refresh slow/data
 lost slow-data "$ON_PV"
 
-snapshot
-says 0 'resized' "lvextend" lvextend -L $((SIZE + 1))M slow/data
-lost slow-data "${ON_PV/0 $((SIZE * 2048))/0 $(((SIZE + 1) * 2048))}"
-lvreduce -qq -f -L ${SIZE}M slow/data > /dev/null 2>&1
-
-snapshot
-says 0 'Renamed "data" to "neu"' "lvrename" lvrename slow data neu
-lost slow-neu "$ON_PV"
-lvrename -qq slow neu data > /dev/null 2>&1
-
-snapshot
-says 0 'Logical volume "sn" created' "lvcreate -s" lvcreate -s -n sn -L 1M slow/data
-lost slow-data "0 $((SIZE * 2048)) snapshot-origin $(dmsetup info -c --noheadings --separator : -o major,minor slow-data-real)"
-lvremove -qq -y slow/sn > /dev/null 2>&1
+loads_tables snapshot lost
 
 snapshot
 says 0 '0 logical volume.* now active' "vgchange -an, not in use" vgchange -an slow
