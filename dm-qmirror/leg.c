@@ -125,7 +125,7 @@ static struct qm_leg *create_leg(struct qm_job *job, unsigned int pages,
 /**
  * qm_leg_alloc() - a leg with room for a private copy
  * @job: the job
- * @pages: how many pages, 0 to QM_UNIT_PAGES
+ * @pages: how many pages, 0 to those of QM_UNIT_SECTORS
  * @gfp: GFP_NOWAIT in map
  *
  * The length of the pages in bvecs[] is undefined.
@@ -147,7 +147,7 @@ struct qm_leg *qm_leg_alloc(struct qm_job *job, unsigned int pages, gfp_t gfp)
  * qm_leg_take_reserve() - the leg that is kept for want of memory
  * @job: the job
  *
- * Return: the reserve, large enough for the largest write, or NULL: it is in
+ * Return: the reserve, large enough for QM_RESERVE_SECTORS, or NULL: it is in
  * use and io_work will run when it comes back.
  */
 struct qm_leg *qm_leg_take_reserve(struct qm_job *job)
@@ -658,7 +658,9 @@ int qm_legs_init(struct qm_job *job)
 	if (!job->leg_cache)
 		return -ENOMEM;
 	job->leg_cache_limit = cache_limit();
-	job->reserve = create_leg(job, QM_UNIT_PAGES, GFP_KERNEL);
+	job->reserve = create_leg(job, DIV_ROUND_UP(QM_RESERVE_SECTORS <<
+						    SECTOR_SHIFT, PAGE_SIZE),
+				  GFP_KERNEL);
 	if (!job->reserve)
 		return -ENOMEM;
 	init_leg(job->reserve);

@@ -90,7 +90,7 @@
 #define DM_MSG_PREFIX		"qmirror"
 
 #define QM_UNIT_SECTORS		BC_ZONE_SECTORS	/* largest copy, largest write */
-#define QM_UNIT_PAGES		((unsigned int)(QM_UNIT_SECTORS >> (PAGE_SHIFT - SECTOR_SHIFT)))
+#define QM_RESERVE_SECTORS	512U	/* largest write for want of memory */
 #define QM_MAX_GRANULARITY	131072ULL
 #define QM_DEFAULT_GRANULARITY	128U
 #define QM_DEFAULT_BUF_SIZE	32768U
@@ -242,6 +242,7 @@ enum qm_io_kind {
  * @target_sector: what went, or goes, to the target
  * @target_sectors: 0: nothing
  * @leg: the target's part, unless no_bounce
+ * @spare: a leg that the reserve could not stand in for, allocated in map
  * @granted: of job->granted
  * @parked: of job->parked
  * @status: no_bounce: the target's answer
@@ -259,6 +260,7 @@ struct qm_io {
 	unsigned int sectors;
 	unsigned int target_sectors;
 	struct qm_leg *leg;
+	struct qm_leg *spare;
 	struct llist_node granted;
 	struct list_head parked;
 	blk_status_t status;

@@ -24,18 +24,27 @@
 #include "qmirror.h"
 #include "unit.h"
 
+static void free_unit(struct qm_unit *unit)
+{
+	while (unit->nr_pages)
+		__free_page(unit->bvecs[--unit->nr_pages].bv_page);
+	kvfree(unit->bvecs);
+	kfree(unit);
+}
+
 static struct qm_unit *alloc_unit(unsigned int sectors)
 {
 	unsigned int i, pages = DIV_ROUND_UP(sectors << SECTOR_SHIFT, PAGE_SIZE);
 	const gfp_t gfp = GFP_KERNEL | __GFP_NORETRY | __GFP_NOWARN;
 	struct qm_unit *unit;
 
-	unit = kvzalloc(struct_size(unit, bvecs, pages), gfp);
+	unit = kzalloc(sizeof(*unit), gfp);
 	if (!unit)
 		return NULL;
 
 	INIT_LIST_HEAD(&unit->list);
-	for (i = 0; i < pages; i++) {
+	unit->bvecs = kvcalloc(pages, sizeof(*unit->bvecs), gfp);
+	for (i = 0; unit->bvecs && i < pages; i++) {
 		unit->bvecs[i].bv_page = alloc_page(gfp);
 		if (!unit->bvecs[i].bv_page)
 			break;
@@ -45,9 +54,7 @@ static struct qm_unit *alloc_unit(unsigned int sectors)
 	if (unit->nr_pages == pages)
 		return unit;
 
-	while (unit->nr_pages)
-		__free_page(unit->bvecs[--unit->nr_pages].bv_page);
-	kvfree(unit);
+	free_unit(unit);
 	return NULL;
 }
 
@@ -57,15 +64,12 @@ static struct qm_unit *alloc_unit(unsigned int sectors)
  */
 void qm_pool_destroy(struct qm_pool *pool)
 {
-	unsigned int i, p;
+	unsigned int i;
 
 	if (!pool)
 		return;
-	for (i = 0; i < pool->nr && pool->units[i]; i++) {
-		for (p = 0; p < pool->units[i]->nr_pages; p++)
-			__free_page(pool->units[i]->bvecs[p].bv_page);
-		kvfree(pool->units[i]);
-	}
+	for (i = 0; i < pool->nr && pool->units[i]; i++)
+		free_unit(pool->units[i]);
 	kvfree(pool);
 }
 

@@ -43,6 +43,8 @@ enum qm_unit_state {
  * @pos: written up to here
  * @io_sector: of the last I/O
  * @io_sectors: of the last I/O
+ * @bio: of the last I/O
+ * @bvecs: its pages; apart, because together they are a little more than a page
  */
 struct qm_unit {
 	struct bc_range range;
@@ -68,7 +70,7 @@ struct qm_unit {
 	sector_t io_sector;
 	unsigned int io_sectors;
 	struct bio bio;
-	struct bio_vec bvecs[];
+	struct bio_vec *bvecs;
 };
 
 static inline bool qm_unit_is(const struct qm_unit *unit, int state)

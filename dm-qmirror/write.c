@@ -25,6 +25,9 @@
  *   map -> start_write -> legs -> end_io
  *   map -> queued for its range -> io_work -> start_write -> ...
  *   ... -> no memory: parked -> io_work, with the reserve -> ...
+ *
+ * The reserve is for what cannot get its memory at once.  A write that is larger
+ * gets it in map or is cut there.
  */
 #include <linux/blk-crypto.h>
 #include <linux/blk-integrity.h>
@@ -68,8 +71,9 @@ static int park(struct qm_job *job, struct qm_io *io, bool parked)
 }
 
 /*
- * A leg in io_work: plain memory, or the reserve.  *wait: neither, but the
- * reserve will come back.  NULL without *wait: not in bounded time.
+ * A leg in io_work: plain memory, or the reserve, which is large enough (see
+ * limit_size()).  *wait: neither, but the reserve will come back.  NULL without
+ * *wait: not in bounded time.
  */
 static struct qm_leg *get_leg(struct qm_job *job, unsigned int pages,
 			      bool parked, bool *wait)
@@ -87,6 +91,13 @@ static struct qm_leg *get_leg(struct qm_job *job, unsigned int pages,
 	    !(READ_ONCE(job->reserve->ended) & QM_LEG_TARGET_ENDED))
 		*wait = false;
 	return leg;
+}
+
+static void drop_spare(struct qm_io *io)
+{
+	if (unlikely(io->spare))
+		qm_leg_free(io->spare);
+	io->spare = NULL;
 }
 
 /* Which part of a write goes to the target: the table at the head. */
@@ -330,8 +341,10 @@ static int start_write(struct qm_job *job, struct qm_io *io, struct bio *bio,
 	bool wait;
 
 	plan_target(job, io);
-	if (!io->target_sectors)
+	if (!io->target_sectors) {
+		drop_spare(io);
 		return DM_MAPIO_REMAPPED;
+	}
 
 	if (!zeroes && READ_ONCE(job->args.no_bounce)) {
 		clean_whole_chunks(job, io);
@@ -341,8 +354,12 @@ static int start_write(struct qm_job *job, struct qm_io *io, struct bio *bio,
 		return DM_MAPIO_SUBMITTED;
 	}
 
-	leg = get_leg(job, zeroes ? 0 : DIV_ROUND_UP(bio->bi_iter.bi_size,
-						     PAGE_SIZE), parked, &wait);
+	leg = io->spare;
+	io->spare = NULL;
+	if (likely(!leg))
+		leg = get_leg(job, zeroes ? 0 :
+			      DIV_ROUND_UP(bio->bi_iter.bi_size, PAGE_SIZE),
+			      parked, &wait);
 	if (unlikely(!leg)) {
 		if (wait)
 			return park(job, io, parked);
@@ -395,6 +412,7 @@ static int map_mirrored(struct qm_job *job, struct qm_io *io, struct bio *bio,
 	}
 	if (nowait) {
 		/* Before a leg is touched: kind is still QM_IO_PASS. */
+		drop_spare(io);
 		bio_wouldblock_error(bio);
 		return DM_MAPIO_SUBMITTED;
 	}
@@ -474,19 +492,36 @@ static int start_flush(struct qm_job *job, struct qm_io *io, struct bio *bio,
 	return DM_MAPIO_SUBMITTED;
 }
 
-/* Cut a bio at the next zone, so that its range fits into one bucket. */
-static bool limit_to_zone(struct qm_io *io, struct bio *bio, bool nowait)
+/*
+ * Cut a bio at the next zone, so that its range fits into one bucket.  What the
+ * reserve is too small for gets the memory for its copy here, or is cut so that
+ * the reserve will do: later it cannot be cut.  Returns false if it had to be cut
+ * and may not be: the rest of it could end with AGAIN.
+ */
+static bool limit_size(struct qm_job *job, struct qm_io *io, struct bio *bio,
+		       bool nowait)
 {
 	unsigned int room = BC_ZONE_SECTORS -
 			    (io->sector & (BC_ZONE_SECTORS - 1));
+	unsigned int sectors = min(io->sectors, room);
 
-	if (unlikely(io->sectors > room)) {
-		/* The second part could end with AGAIN after the first. */
-		if (nowait)
-			return false;
-		dm_accept_partial_bio(bio, room);
-		io->sectors = room;
+	io->spare = NULL;
+	if (unlikely(sectors > QM_RESERVE_SECTORS) &&
+	    bio_op(bio) == REQ_OP_WRITE && !READ_ONCE(job->args.no_bounce)) {
+		io->spare = qm_leg_alloc(job, DIV_ROUND_UP(sectors << SECTOR_SHIFT,
+							   PAGE_SIZE), MAP_GFP);
+		if (!io->spare)
+			sectors = QM_RESERVE_SECTORS -
+				  (io->sector & (QM_RESERVE_SECTORS - 1));
 	}
+	if (likely(sectors == io->sectors))
+		return true;
+	if (nowait) {
+		drop_spare(io);
+		return false;
+	}
+	dm_accept_partial_bio(bio, sectors);
+	io->sectors = sectors;
 	return true;
 }
 
@@ -532,7 +567,7 @@ static int map_write(struct qm_job *job, struct bio *bio, sector_t sector)
 	if (unlikely(bio_op(bio) == REQ_OP_DISCARD))
 		return map_discard(job, io, bio);
 
-	if (unlikely(!limit_to_zone(io, bio, nowait))) {
+	if (unlikely(!limit_size(job, io, bio, nowait))) {
 		bio_wouldblock_error(bio);
 		return DM_MAPIO_SUBMITTED;
 	}

@@ -110,6 +110,23 @@ in_use
 in_use copy_mode write-blocking
 in_use copy_mode write-blocking no_bounce zero_detect granularity 8
 
+# Writes larger than the reserve: whole when there is memory, else cut to what it
+# holds, one at a time.
+fill $DM/tgt 95
+mirror sync none copy_mode write-blocking
+wait_st '^ready yes'
+mark tgt
+t_ok "1 MiB with memory" dio $DM/m w:0:2048:g31
+t_is "$(since tgt wio) $(since tgt wsec)" "1 2048" "is one write"
+faults_on 100
+mark tgt
+t_ok "large writes without any" dio $DM/m w:0:2048:g32 w:2148:2000:g33 w:7000:512:g34
+faults_off
+t_is "$(since tgt wio) $(since tgt wsec)" "10 4560" "are cut to what the reserve holds"
+t_wait "and nothing is dirty" '^ready yes [^ ]+ 0/64 ok - 0 0 0 ' 5
+t_ok "what was written is there" dio $DM/tgt r:0:2048:g32 r:2148:2000:g33 r:7000:512:g34
+unmirror
+
 # Whole lives. Nothing but ENOMEM may come of it; what was refused is as before,
 # and goes when asked again.
 ops=0 refused=0 bad=''
