@@ -107,16 +107,41 @@ static struct qm_backoff *find_backoff(struct qm_copy *copy,
 	return NULL;
 }
 
-/* A free entry for the chunk, or the one of the run that it continues. */
+static void free_backoff(struct qm_copy *copy, struct qm_backoff *b)
+{
+	b->ms = 0;
+	copy->nr_backoff--;
+	copy->backoff_all_ms = 0;
+}
+
+/* Two runs between which there is nothing any more are one. */
+static void join_backoff(struct qm_copy *copy, struct qm_backoff *b,
+			 struct qm_backoff *next)
+{
+	b->last = next->last;
+	b->ms = max(b->ms, next->ms);
+	if (time_after(next->until, b->until))
+		b->until = next->until;
+	free_backoff(copy, next);
+}
+
+/* A free entry for the chunk, which has none, or that of the run it continues. */
 static struct qm_backoff *new_backoff(struct qm_copy *copy,
 				      unsigned long chunk)
 {
 	struct qm_backoff *b = chunk ? find_backoff(copy, chunk - 1) : NULL;
+	struct qm_backoff *next = find_backoff(copy, chunk + 1);
 	unsigned int i;
 
 	if (b) {
 		b->last = chunk;
+		if (next)
+			join_backoff(copy, b, next);
 		return b;
+	}
+	if (next) {
+		next->first = chunk;
+		return next;
 	}
 	for (i = 0; i < QM_NR_BACKOFF; i++) {
 		b = &copy->backoff[i];
@@ -128,13 +153,6 @@ static struct qm_backoff *new_backoff(struct qm_copy *copy,
 		}
 	}
 	return NULL;
-}
-
-static void free_backoff(struct qm_copy *copy, struct qm_backoff *b)
-{
-	b->ms = 0;
-	copy->nr_backoff--;
-	copy->backoff_all_ms = 0;
 }
 
 /**
@@ -221,25 +239,31 @@ static void prune_backoff(struct qm_job *job)
 	}
 }
 
-/* Not to be picked: waits, has an orphan, or a unit is after it already. */
-static bool skip_chunk(struct qm_job *job, unsigned long chunk)
+/*
+ * The chunk itself, or, if it is not to be picked (it waits, has an orphan, or a
+ * unit is after it already), the first behind all that has the same reason: one
+ * that is copied must not cost a look at each of those that cannot be.
+ */
+static unsigned long skip_from(struct qm_job *job, unsigned long chunk)
 {
 	struct qm_copy *copy = &job->copy;
 	sector_t start = qm_chunk_start(job, chunk);
 	struct qm_backoff *b;
 	struct qm_unit *unit;
+	sector_t end;
 
 	if (copy->nr_backoff) {
 		b = find_backoff(copy, chunk);
 		if (b && time_before(jiffies, b->until))
-			return true;
+			return b->last + 1;
 	}
-	list_for_each_entry(unit, &copy->refused, list)
-		if (!unit->piece && start >= unit->sector &&
-		    start < unit->sector + unit->sectors)
-			return true;
-	return qm_orphan_overlaps(job, start,
-				  qm_chunk_end(job, chunk) - start);
+	list_for_each_entry(unit, &copy->refused, list) {
+		end = unit->sector + unit->sectors;
+		if (!unit->piece && start >= unit->sector && start < end)
+			return qm_chunk(job, end - 1) + 1;
+	}
+	end = qm_orphan_end(job, start, qm_chunk_end(job, chunk) - start);
+	return end ? qm_chunk(job, end - 1) + 1 : chunk;
 }
 
 /*
@@ -249,13 +273,19 @@ static bool skip_chunk(struct qm_job *job, unsigned long chunk)
 static unsigned long next_in(struct qm_job *job, unsigned long from,
 			     unsigned long end)
 {
-	unsigned long chunk = from;
+	unsigned long chunk = from, next;
 
+	/* Counted before it is set: no need to look for what is not there. */
+	if (!bc_bitmap_count(&job->dirty))
+		return end;
 	for (;;) {
 		chunk = bc_bitmap_next(&job->dirty, chunk, end);
-		if (chunk >= end || !skip_chunk(job, chunk))
+		if (chunk >= end)
 			return chunk;
-		chunk++;
+		next = skip_from(job, chunk);
+		if (next == chunk)
+			return chunk;
+		chunk = next;
 	}
 }
 
@@ -317,7 +347,7 @@ static void plan_run(struct qm_job *job, struct qm_unit *unit,
 	unsigned long end = chunk + 1;
 
 	while (end < job->nr_chunks && qm_chunk_start(job, end + 1) <= stop &&
-	       bc_bitmap_test(&job->dirty, end) && !skip_chunk(job, end))
+	       bc_bitmap_test(&job->dirty, end) && skip_from(job, end) == end)
 		end++;
 	job->copy.next = end;
 	qm_unit_plan(unit, job, start, qm_chunk_end(job, end - 1) - start,

@@ -452,26 +452,28 @@ void qm_orphan_work(struct work_struct *work)
 }
 
 /**
- * qm_orphan_overlaps() - does an orphan touch these sectors?
+ * qm_orphan_end() - does an orphan touch these sectors?
  * @job: the job
  * @sector: first sector of the mirror
  * @sectors: how many, not 0
  *
- * Return: true if one does.
+ * Return: the sector behind the first orphan that does, or 0.
  */
-bool qm_orphan_overlaps(struct qm_job *job, sector_t sector, sector_t sectors)
+sector_t qm_orphan_end(struct qm_job *job, sector_t sector, sector_t sectors)
 {
+	struct bc_range *orphan;
 	unsigned long flags;
-	bool found;
+	sector_t end;
 
 	if (likely(!READ_ONCE(job->nr_orphans)))
-		return false;
+		return 0;
 
 	spin_lock_irqsave(&job->orphan_lock, flags);
-	found = bc_range_tree_first(&job->orphans, sector,
-				    sector + sectors - 1);
+	orphan = bc_range_tree_first(&job->orphans, sector,
+				     sector + sectors - 1);
+	end = orphan ? orphan->last + 1 : 0;
 	spin_unlock_irqrestore(&job->orphan_lock, flags);
-	return found;
+	return end;
 }
 
 /*

@@ -569,7 +569,7 @@ void qm_timeout_work(struct work_struct *work);
 void qm_orphan_work(struct work_struct *work);
 void __qm_orphan_add(struct qm_job *job, struct bc_range *range);
 void __qm_orphan_remove(struct qm_job *job, struct bc_range *range);
-bool qm_orphan_overlaps(struct qm_job *job, sector_t sector, sector_t sectors);
+sector_t qm_orphan_end(struct qm_job *job, sector_t sector, sector_t sectors);
 
 /* epoch.c */
 void qm_since_set(struct qm_job *job, sector_t sector, sector_t sectors);
@@ -643,6 +643,13 @@ static inline bool qm_refused_nowait(const struct bio *bio)
 	return (bio->bi_opf & REQ_NOWAIT) &&
 	       (bio->bi_status == BLK_STS_AGAIN ||
 		bio->bi_status == BLK_STS_NOTSUPP);
+}
+
+/* See qm_orphan_end(). */
+static inline bool qm_orphan_overlaps(struct qm_job *job, sector_t sector,
+				      sector_t sectors)
+{
+	return qm_orphan_end(job, sector, sectors);
 }
 
 static inline bool qm_ended(const struct qm_job *job)

@@ -1,0 +1,58 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# A long stretch of the target fails, and the policy is to ignore it: thousands of
+# chunks wait to be tried again. What is dirty elsewhere is copied meanwhile, at
+# once, and when the target has healed the rest is, too.
+#
+# Guards: one failure is remembered once, however long it is; the copier as a whole
+# only waits when more stretches fail than it can remember (QM_NR_BACKOFF).
+
+. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../tools/mirror.sh"
+
+plan_later
+MIB=2048
+BAD=$((320 * MIB)) CHUNKS=$((320 * 16))
+legs $((322 * MIB))
+
+dm_swap tgt "0 $MIB linear ${RAW[tgt]} 0
+$MIB $BAD error
+$((MIB + BAD)) $MIB linear ${RAW[tgt]} $((MIB + BAD))"
+mirror sync none copy_mode write-blocking on_target_error ignore
+t_wait "ready" '^ready yes '
+msg mark_dirty $MIB $BAD
+t_is "$MSG" ok "$CHUNKS chunks that cannot be copied"
+# Each of them was tried, some more than once.
+deadline=$((SECONDS + 120 * QMIRROR_SLOW))
+until (($(field terr) > CHUNKS + 512)); do
+	((SECONDS < deadline)) || bail "only $(field terr) errors"
+	sleep 0.1
+done
+
+# Elsewhere, before and behind it: now, and not only when all of those are tried
+# again, for which the longest time is 10 s.
+worst=0 alone=0
+for ((i = 0; i < 10; i++)); do
+	at=$((i % 2 ? MIB + BAD + i * 64 : i * 64))
+	errors=$(field terr) t0=$(now)
+	msg mark_dirty $at 1
+	wait_st " $CHUNKS/[0-9]+ ok " 30 || break
+	took=$(($(now) - t0))
+	((alone += $(field terr) == errors, took <= worst)) || worst=$took
+	diag "$took ms, $(($(field terr) - errors)) errors meanwhile"
+done
+t_is $i 10 "ten chunks elsewhere are copied"
+t_between "none of them waits for the others (ms)" $worst 0 $((3000 * QMIRROR_SLOW))
+t_like "$(field error)" '^target:write:EIO:[0-9]+$' "the others have failed"
+
+# In the middle of it one chunk is good now, then all.
+dm_swap tgt "0 $((MIB + BAD / 2)) linear ${RAW[tgt]} 0
+$((MIB + BAD / 2)) $((BAD / 2)) error
+$((MIB + BAD)) $MIB linear ${RAW[tgt]} $((MIB + BAD))" --noflush
+t_wait "the good half is copied, the other still waits" " $((CHUNKS / 2))/[0-9]+ ok " 60
+dm_swap tgt "$(linear_line tgt)" --noflush
+t_wait "then all of it" '^ready [a-z]+ [^ ]+ 0/' 60
+unmirror
+
+finish
