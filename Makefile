@@ -25,7 +25,7 @@ GROUPS ?= 3000
 .PHONY: all modules tools userspace setup modules_install install clean help
 .PHONY: check check-all check-7.2 check-debug check-kmemleak check-kcsan
 .PHONY: compile-7.2 unit functional soak model fuzz fuzz-tools fuzz-parsers lint
-.PHONY: foreign demo bench bench-quick bench-all bench-freeze
+.PHONY: foreign demo bench bench-quick bench-all bench-freeze bench-scale
 
 all: modules userspace
 
@@ -171,11 +171,15 @@ bench-freeze: userspace tools
 bench-quick: modules
 	$(Q)tests/bench/bench --kernel $(KERNEL) --quick
 
+# Cost and memory by size, granularity, dirty chunks and number of mirrors; ten minutes.
+bench-scale: modules tools
+	$(Q)tests/bench/scale --kernel $(KERNEL)
+
 # Everything in Documentation/bench; what needs time is timed on 7.2, built here.
-bench-all: modules
+bench-all: modules tools
 	$(Q)tests/bench/matrix --kernel $(KERNEL)
+	$(Q)tests/bench/scale --kernel $(KERNEL)
 	$(Q)$(MAKE) --no-print-directory modules KERNEL=7.2-uml
-	$(Q)tests/bench/clock scale
 	$(Q)tests/bench/clock wall
 
 lint: setup
@@ -216,6 +220,7 @@ help:
 	@echo 'make bench            cost per I/O against dm-linear, with the bars'
 	@echo 'make bench-freeze     for how long a group snapshot stops its members'
 	@echo 'make bench-quick      its bars of instructions only, two minutes'
+	@echo 'make bench-scale      cost and memory by size, dirty chunks, number of mirrors'
 	@echo 'make demo             three acts in VMs: mirror, snapshot, group'
 	@echo 'make bench-all        the tables and pictures of Documentation/bench'
 	@echo 'make lint             all static checks, kernel and user space'

@@ -5,7 +5,7 @@
  * dmq msg NAME WORD...		a message to sector 0; prints ok or the errno's name
  * dmq log [MARK]		the kernel's log behind the line that ends with MARK
  * dmq create NAME TABLE	with its node; TABLE: lines as for dmsetup
- * dmq load NAME TABLE		the inactive table
+ * dmq load NAME TABLE		the inactive table; dmq clear NAME: none
  * dmq swap NAME TABLE [--noflush]	load, suspend, resume
  * dmq suspend NAME [--noflush], dmq resume NAME, dmq remove NAME
  * dmq all -			many of the last three lines from standard input,
@@ -13,6 +13,10 @@
  * dmq ms VERB NAME [WORD...]	one of the last two lines, and how many
  *				milliseconds it took: without the time that a
  *				process needs to begin on a busy machine
+ * dmq cost N VERB NAME [WORD...]	any of these but log, N times: what one costs,
+ *				with what it leaves to kernel threads: time on a
+ *				processor, which is instructions in a machine
+ *				that counts them; waiting costs nothing
  *
  * What the tests ask hundreds of times, without the cost of dmsetup, which in
  * an emulated machine is a tenth of a second a call.
@@ -199,6 +203,8 @@ static int change(int fd, const char *verb, const char *name, char **argv)
 		unlink(node(name));
 		return 0;
 	}
+	if (!strcmp(verb, "clear"))
+		return call(fd, DM_TABLE_CLEAR, verb, name, 0);
 	if (!strcmp(verb, "suspend"))
 		return call(fd, DM_DEV_SUSPEND, verb, name, DM_SUSPEND_FLAG | flags);
 	if (!strcmp(verb, "resume"))
@@ -236,9 +242,68 @@ static int all(int fd)
 	return rc;
 }
 
+/* Nanoseconds that all tasks have had; ours counts when it goes to sleep. */
+static uint64_t read_schedstat(void)
+{
+	uint64_t sum = 0, ns;
+	char line[512];
+	FILE *f = fopen("/proc/schedstat", "r");
+
+	if (!f)
+		die("/proc/schedstat: %s", strerror(errno));
+	while (fgets(line, sizeof(line), f))
+		if (sscanf(line, "cpu%*u %*u %*u %*u %*u %*u %*u %" SCNu64, &ns) == 1)
+			sum += ns;
+	fclose(f);
+	return sum;
+}
+
+/* The same when nobody does anything any more. */
+static uint64_t on_cpu(void)
+{
+	uint64_t before, now = read_schedstat();
+
+	do {
+		before = now;
+		usleep(50000);
+		now = read_schedstat();
+	} while (now - before > 500000);
+	return now;
+}
+
+static int verb(int fd, int argc, char **argv);
+
+static int cost(int fd, int argc, char **argv)
+{
+	uint64_t t0, t1;
+	int i, n = atoi(argv[0]), out = dup(1), rc = 0;
+
+	if (n < 1 || !freopen("/dev/null", "w", stdout))
+		die("cost: how often?");
+	t0 = on_cpu();
+	for (i = 0; i < n && !rc; i++)
+		rc = verb(fd, argc - 1, argv + 1);
+	t1 = on_cpu();
+	dprintf(out, "%" PRIu64 "\n", (t1 - t0) / n);
+	return rc;
+}
+
+static int verb(int fd, int argc, char **argv)
+{
+	int i, rc = 0;
+
+	if (!strcmp(argv[0], "msg"))
+		return message(fd, argv[1], argv + 2, argc - 2);
+	if (strcmp(argv[0], "status") && strcmp(argv[0], "table"))
+		return change(fd, argv[0], argv[1], argv + 2);
+	for (i = 1; i < argc; i++)
+		rc |= show(fd, argv[i], !strcmp(argv[0], "table") ? DM_STATUS_TABLE_FLAG : 0);
+	return rc;
+}
+
 int main(int argc, char **argv)
 {
-	int fd, i, rc = 0;
+	int fd, rc = 0;
 
 	if (argc >= 2 && !strcmp(argv[1], "log"))
 		return klog(argc > 2 ? argv[2] : NULL);
@@ -247,8 +312,8 @@ int main(int argc, char **argv)
 	fd = open("/dev/mapper/control", O_RDWR);
 	if (fd < 0)
 		die("/dev/mapper/control: %s", strerror(errno));
-	if (!strcmp(argv[1], "msg"))
-		return message(fd, argv[2], argv + 3, argc - 3);
+	if (!strcmp(argv[1], "cost") && argc > 4)
+		return cost(fd, argc - 2, argv + 2);
 	if (!strcmp(argv[1], "events")) {
 		struct dm_ioctl *io = prepare(argv[2], 0);
 
@@ -266,9 +331,5 @@ int main(int argc, char **argv)
 		printf("%" PRIu64 "\n", now_ms() - t0);
 		return rc;
 	}
-	if (strcmp(argv[1], "status") && strcmp(argv[1], "table"))
-		return change(fd, argv[1], argv[2], argv + 3);
-	for (i = 2; i < argc; i++)
-		rc |= show(fd, argv[i], !strcmp(argv[1], "table") ? DM_STATUS_TABLE_FLAG : 0);
-	return rc;
+	return verb(fd, argc - 1, argv + 1);
 }
