@@ -266,11 +266,17 @@ queue() { cat "/sys/block/dm-$(dmsetup info -c --noheadings -o minor "$1")/queue
 
 # used: kernel memory that cannot be given back, in KiB; unused: what is free or
 # could be, also what the page allocator keeps for each CPU (megabytes, which
-# MemFree does not count)
+# MemFree does not count). Freed objects still count while slabs that they share
+# are kept for the next ones, and in KASAN's quarantine, a thirtieth of all memory:
+# shrinking a cache ends both.
 used()
 {
+	local s
 	sync
 	echo 3 > /proc/sys/vm/drop_caches
+	for s in /sys/kernel/slab/*/shrink; do
+		[[ ! -w $s ]] || echo 1 > "$s"
+	done
 	awk '/^(Slab|VmallocUsed|Percpu|PageTables|KernelStack):/ { s += $2 } END { print s }' /proc/meminfo
 }
 unused()
