@@ -41,9 +41,11 @@ null_blk_up()	{ dev=/dev/a; }
 linear_up()	{ mk x "0 $LEN linear /dev/a 0"; }
 mirror_up()	{ mk x "0 $LEN mirror core 2 1024 nosync 2 /dev/a 0 /dev/b 0"; }
 raid1_up()	{ mk x "0 $LEN raid raid1 2 0 nosync 2 - /dev/a - /dev/b"; }
-clone_up() # fully hydrated: a clone of nothing that asks for nothing
+clone_up() # fully hydrated: what is overwritten as a whole need not be copied
 {
 	mk x "0 $LEN clone /dev/ram0 /dev/a /dev/b 128 1 no_hydration"
+	fill /dev/mapper/x
+	[[ $(dmsetup status x) == *" $((LEN / 128))/$((LEN / 128)) "* ]]
 }
 
 qmirror() # SETTLED OPTIONS

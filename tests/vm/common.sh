@@ -113,6 +113,9 @@ built_dir()
 	echo "$QMIRROR_CACHE/kernels/$2-$(kernel_flavour "$1")-${sum%% *}"
 }
 
+# dm_clone_dir LABEL: sources that a stock kernel's package was made from, see setup.
+dm_clone_dir() { echo "$QMIRROR_CACHE/dm-clone/$(kernel_release "$1")"; }
+
 # kernel_dir LABEL: the unpacked packages of that kernel, or the newest one
 # built from its source and finished; may not exist yet.
 kernel_dir()
