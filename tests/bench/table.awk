@@ -32,6 +32,8 @@ END {
 			printf " %14d", cost[device[r], io[c]]
 		print ""
 	}
+	if (!("linear" in row))
+		exit
 	print ""
 	heading("over dm-linear")
 	for (r = 1; r <= rows; r++) {

@@ -1,0 +1,121 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# peers-lib.sh - what a user might take instead of our targets, ready to be
+# measured: QEMU's storage daemon with each of its exports, and LVM. Sourced, after
+# lib.sh, by what runs in a guest.
+
+qmp=$(dirname "${BASH_SOURCE[0]}")/qmp
+run=/run/peers
+mkdir -p $run/lvm /run/lvm /run/lock/lvm
+# How the daemon reaches its disks; "threads", its default, needs more switches.
+AIO=${AIO:-native}
+
+# The daemon's name for a disk.
+node() # NAME DEVICE
+{
+	echo "driver=host_device,node-name=$1,filename=$2,cache.direct=on,aio=$AIO"
+}
+
+# A daemon with these nodes and no export yet. Its name is longer than what
+# /proc/PID/comm holds, so it writes its number down.
+qsd() # BLOCKDEV...
+{
+	local args=() b
+	for b; do args+=(--blockdev "$b"); done
+	rm -f $run/{qmp,nbd,pid}
+	qemu-storage-daemon --daemonize --pidfile $run/pid \
+		--chardev socket,id=c,path=$run/qmp,server=on,wait=off \
+		--monitor chardev=c --nbd-server addr.type=unix,addr.path=$run/nbd \
+		"${args[@]}"
+}
+qsd_end()
+{
+	local pid
+	pid=$(< $run/pid)
+	kill "$pid"
+	# What it held (disks, a mount) is free when it is gone.
+	tail --pid="$pid" -s 0.01 -f /dev/null
+}
+
+# One function a way to get a node of the daemon as a device of this machine:
+# $dev; and one that undoes it.
+nbd_up() # NODE
+{
+	"$qmp" $run/qmp block-export-add \
+		"{\"type\": \"nbd\", \"id\": \"e\", \"node-name\": \"$1\", \"name\": \"x\", \"writable\": true}"
+	nbd-client -u $run/nbd /dev/nbd0 -N x -b 4096 > $run/log 2>&1
+	dev=/dev/nbd0
+}
+nbd_down() { nbd-client -d /dev/nbd0 > $run/log; }
+
+# A file, and what reads and writes that; another program would need a loop device.
+fuse_up()
+{
+	: > $run/file
+	"$qmp" $run/qmp block-export-add \
+		"{\"type\": \"fuse\", \"id\": \"e\", \"node-name\": \"$1\", \"mountpoint\": \"$run/file\", \"writable\": true}"
+	dev=$run/file
+}
+fuse_down() { :; }
+
+# A virtio disk whose other side is the daemon, without a virtual machine.
+vduse_up()
+{
+	"$qmp" $run/qmp block-export-add \
+		"{\"type\": \"vduse-blk\", \"id\": \"e\", \"node-name\": \"$1\", \"name\": \"q\", \"writable\": true}"
+	vdpa dev add name q mgmtdev vduse
+	dev=/dev/$(cd /sys/block && echo vd?)
+	[[ -b $dev ]]
+}
+vduse_down() { vdpa dev del q; }
+
+# Those that this kernel has.
+exports()
+{
+	modprobe -q nbd nbds_max=1 && echo nbd
+	modprobe -q fuse
+	if grep -q 'fuse$' /proc/filesystems; then
+		[[ -c /dev/fuse ]] || mknod /dev/fuse c 10 229
+		echo fuse
+	fi
+	if modprobe -q vduse && modprobe -q virtio_vdpa && modprobe -q virtio_blk; then
+		echo vduse
+	fi
+}
+
+# mirror MODE SYNC: the daemon's mirror job from node a to node b; it is over a
+# when this returns, and ready.
+mirror()
+{
+	"$qmp" $run/qmp blockdev-mirror \
+		"{\"job-id\": \"m\", \"device\": \"a\", \"target\": \"b\", \"sync\": \"$2\", \"copy-mode\": \"$1\"}" \
+		-e BLOCK_JOB_READY
+}
+
+# LVM with a configuration of its own, on these disks alone.
+lvm_on() # DISK...
+{
+	export LVM_SUPPRESS_FD_WARNINGS=1 LVM_SYSTEM_DIR=$run/lvm
+	cat > $run/lvm/lvm.conf <<- END
+		devices {
+			types = [ "nullb", 16 ]
+			filter = [ $(printf '"a|^%s$|", ' "$@")"r|.*|" ]
+			use_devicesfile = 0
+			obtain_device_list_from_udev = 0
+			external_device_info_source = "none"
+			hints = "none"
+		}
+		activation { udev_sync = 0 udev_rules = 0 monitoring = 0 }
+		backup { backup = 0 archive = 0 }
+		global { use_lvmpolld = 0 event_activation = 0 notify_dbus = 0 }
+	END
+	lv pvcreate "$@"
+	lv vgcreate -s 1M vg "$@"
+}
+# An LVM command, without what it always says here.
+lv() # COMMAND...
+{
+	lvm "$1" -qq "${@:2}" 2>&1 |
+		{ grep -vE 'WARNING: (This metadata update is NOT|Logical volume .* not zeroed)' || true; }
+}
