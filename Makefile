@@ -26,6 +26,7 @@ GROUPS ?= 3000
 .PHONY: check check-all check-7.2 check-debug check-kmemleak check-kcsan
 .PHONY: compile-7.2 unit functional soak model fuzz fuzz-tools fuzz-parsers lint
 .PHONY: foreign demo bench bench-quick bench-all bench-freeze bench-scale
+.PHONY: foreign demo bench bench-quick bench-all bench-freeze bench-peers
 
 all: modules userspace
 
@@ -174,11 +175,17 @@ bench-quick: modules
 # Cost and memory by size, granularity, dirty chunks and number of mirrors; ten minutes.
 bench-scale: modules tools
 	$(Q)tests/bench/scale --kernel $(KERNEL)
+# The same count for what is no dm target: QEMU's storage daemon, LVM. On 6.12, whose
+# kernel has the daemon's best export.
+bench-peers:
+	$(Q)$(MAKE) --no-print-directory modules KERNEL=6.12
+	$(Q)tests/bench/peers --kernel 6.12
 
 # Everything in Documentation/bench; what needs time is timed on 7.2, built here.
 bench-all: modules tools
 	$(Q)tests/bench/matrix --kernel $(KERNEL)
 	$(Q)tests/bench/scale --kernel $(KERNEL)
+	$(Q)$(MAKE) --no-print-directory bench-peers
 	$(Q)$(MAKE) --no-print-directory modules KERNEL=7.2-uml
 	$(Q)tests/bench/clock wall
 
@@ -219,6 +226,7 @@ help:
 	@echo '                      (FOREIGN_BLKTESTS=DIR FOREIGN_XFSTESTS=DIR SUITE=fs|blktests)'
 	@echo 'make bench            cost per I/O against dm-linear, with the bars'
 	@echo 'make bench-freeze     for how long a group snapshot stops its members'
+	@echo "make bench-peers      the same for QEMU's storage daemon and LVM, and ours"
 	@echo 'make bench-quick      its bars of instructions only, two minutes'
 	@echo 'make bench-scale      cost and memory by size, dirty chunks, number of mirrors'
 	@echo 'make demo             three acts in VMs: mirror, snapshot, group'
