@@ -4,6 +4,7 @@
 # Another manager changes the device between our look and our suspend: at each
 # step up to there the tool is stopped, a table is loaded or exchanged, and it is
 # let go. It must not swap, and leave what the other has made.
+# vm: --turns
 
 . "$(dirname "$0")/../lib.sh"
 . "$(dirname "$0")/ctl-lib.sh"

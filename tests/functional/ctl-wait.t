@@ -3,6 +3,7 @@
 #
 # mirror wait: its ends and their status, Ctrl-C, and the progress bar on a
 # terminal but not in a pipe.
+# vm: --turns
 
 . "$(dirname "$0")/../lib.sh"
 . "$(dirname "$0")/ctl-lib.sh"

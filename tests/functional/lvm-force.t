@@ -5,7 +5,7 @@
 # back (Documentation/lvm.rst): LVM warns in lvs and refuses what is in use, but
 # whatever loads the table brings the old data back without a word. What had been
 # written is on the new disk then, whole, and comes back by exchanging the volumes.
-# vm: --timeout 600
+# vm: --turns --timeout 600
 
 . "$(dirname "$0")/../lib.sh"
 . "$(dirname "$0")/ctl-lib.sh"

@@ -4,7 +4,7 @@
 # What LVM's commands do to a volume that carries a mirror (Documentation/lvm.rst
 # has the table). LVM itself says nothing when it loads its own table over ours;
 # then kernel log, events, wait and status do, and no data is lost.
-# vm: --timeout 600
+# vm: --turns --timeout 600
 
 . "$(dirname "$0")/../lib.sh"
 . "$(dirname "$0")/ctl-lib.sh"

@@ -5,7 +5,7 @@
 # has the table): when LVM loads its own table over the filter the snapshot is
 # lost, its view fails and never shows new data, and kernel log, events and
 # status say so. The volume's data is never touched.
-# vm: --timeout 600
+# vm: --turns --timeout 600
 
 . "$(dirname "$0")/../lib.sh"
 . "$(dirname "$0")/ctl-lib.sh"

@@ -3,6 +3,7 @@
 #
 # snapshot --json: documents against the schema, numbers, events; --dry-run changes
 # nothing; what breaks a snapshot is told.
+# vm: --turns
 
 . "$(dirname "$0")/../lib.sh"
 . "$(dirname "$0")/ctl-lib.sh"

@@ -4,6 +4,7 @@
 # Another manager changes a member after our cbw is under it and before the group
 # is frozen, or while a snapshot is removed: its table is not swapped in by our
 # resume, nor is ours in its place; one that is live already is kept.
+# vm: --turns
 
 . "$(dirname "$0")/../lib.sh"
 . "$(dirname "$0")/ctl-lib.sh"

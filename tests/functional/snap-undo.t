@@ -4,7 +4,7 @@
 # Each step of snapshot create of a group of three fails in its turn: the first
 # failure is the only one told, with its member and stage, and all is as before.
 # Death with a part of them suspended and I/O that does not end do the same.
-# vm: --timeout 900
+# vm: --turns --timeout 900
 
 . "$(dirname "$0")/../lib.sh"
 . "$(dirname "$0")/ctl-lib.sh"
