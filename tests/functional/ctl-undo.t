@@ -3,6 +3,7 @@
 #
 # Steps that fail, are interrupted or take too long: the run itself, or its
 # watchdog, leaves all as it was.
+# vm: --turns
 
 . "$(dirname "$0")/../lib.sh"
 . "$(dirname "$0")/ctl-lib.sh"
