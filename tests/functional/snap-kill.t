@@ -3,7 +3,7 @@
 #
 # SIGKILL between any two steps of snapshot create of a group of two, one store a
 # file and one a disk, with the watchdog to put it right.
-# vm: --timeout 900
+# vm: --turns --timeout 900
 
 . "$(dirname "$0")/../lib.sh"
 . "$(dirname "$0")/ctl-lib.sh"
