@@ -119,3 +119,70 @@ lv() # COMMAND...
 	lvm "$1" -qq "${@:2}" 2>&1 |
 		{ grep -vE 'WARNING: (This metadata update is NOT|Logical volume .* not zeroed)' || true; }
 }
+
+# Disks that hold something: d0 and d1.
+STORE_MB=${STORE_MB:-192}
+stores()
+{
+	local d
+	for d in d0 d1; do
+		[[ ! -b /dev/$d ]] || continue
+		null_disk $d memory_backed=1 size=$STORE_MB
+		fio --name=fill --filename=/dev/$d --rw=write --bs=1M --direct=1 \
+			--output=/dev/null
+	done
+}
+wipe() { dd if=/dev/zero of="$1" bs=1M count=2 oflag=direct status=none; }
+
+# Copies of $1 MiB from d0 to d1, from the command to the moment when both are alike.
+copy_dd()
+{
+	dd if=/dev/d0 of=/dev/d1 bs=1M count="$1" iflag=direct oflag=direct status=none
+}
+copy_qemu-img()
+{
+	dmsetup create part --table "0 $(($1 * 2048)) linear /dev/d0 0"
+	qemu-img convert -n -f raw -O raw -t none -T none -W -m 16 \
+		/dev/mapper/part /dev/d1
+	dmsetup remove part
+}
+copy_qmirror()
+{
+	local nr
+	dmsetup create x --table "0 $(($1 * 2048)) qmirror /dev/d0 0 /dev/d1 0"
+	wait_status x ' qmirror ready '
+	dmsetup remove x
+}
+copy_dm-mirror()
+{
+	dmsetup create x --table \
+		"0 $(($1 * 2048)) mirror core 1 1024 2 /dev/d0 0 /dev/d1 0"
+	wait_status x " $(($1 * 2))/$(($1 * 2)) "
+	dmsetup remove x
+}
+copy_qsd-mirror()
+{
+	dmsetup create part --table "0 $(($1 * 2048)) linear /dev/d0 0"
+	# It takes no target that is larger.
+	dmsetup create part1 --table "0 $(($1 * 2048)) linear /dev/d1 0"
+	qsd "$(node a /dev/mapper/part)" "$(node b /dev/mapper/part1)"
+	mirror background full
+	qsd_end
+	dmsetup remove part
+	dmsetup remove part1
+}
+copy_pvmove()
+{
+	lv lvcreate -y -Wn -Zn -L "$1M" -n data vg /dev/d0
+	lv pvmove -i 1 /dev/d0 /dev/d1
+	lv lvremove -y vg/data
+}
+wait_status() # NAME PATTERN
+{
+	local nr
+	while :; do
+		nr=$(dmsetup info -c --noheadings -o events "$1")
+		[[ $(dmsetup status "$1") != *"$2"* ]] || return 0
+		timeout 60 dmsetup wait "$1" "$nr" > /dev/null
+	done
+}
