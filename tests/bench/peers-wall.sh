@@ -18,7 +18,14 @@ ROUNDS=${ROUNDS:-5}
 MS=${MS:-400}		# a measurement
 COPY_MB=512
 
-median() { sort -n | awk '{v[NR] = $1} END {print v[int((NR + 1) / 2)]}'; }
+# figure NAME IO < RATIOS: the median, and how far the rounds were apart
+figure()
+{
+	sort -n | awk -v what="result $1 $2" '{v[NR] = $1} END {
+		print what, v[int((NR + 1) / 2)]
+		print what "-lowest", v[1]
+		print what "-highest", v[NR] }'
+}
 now() { echo "${EPOCHREALTIME/./}"; }
 ratio() { awk -v a="$1" -v b="$2" 'BEGIN {printf "%.4f\n", a / b}'; }
 
@@ -44,23 +51,23 @@ pairs()
 		fi
 		ratio "$mine" "$theirs"
 	done > $run/pairs
-	echo "result qmirror/qsd $label $(median < $run/pairs)"
+	figure qmirror/qsd "$label" < $run/pairs
 }
 # Both mirrors are there all the time, each with two disks of its own, in sync and
 # with a copier that has work to do when the mode is background.
 guest()
 {
-	local export mode n
-	export=$(exports | tail -1)
-	[[ $export ]] || { echo "no export of the daemon on this kernel"; return 0; }
-	echo "the daemon's export: $export"
+	local way mode n
+	way=$(exports | tail -1)
+	[[ $way ]] || { echo "no export of the daemon on this kernel"; return 0; }
+	echo "the daemon's export: $way"
 	for n in a b c d; do null_disk $n; done
 	for mode in background write-blocking; do
 		dmsetup create x --table \
 			"0 $LEN qmirror /dev/a 0 /dev/b 0 4 sync none copy_mode $mode"
 		wait_status x ' qmirror ready '
 		qsd "$(node a /dev/c)" "$(node b /dev/d)"
-		"${export}_up" a
+		"${way}_up" a
 		mirror $mode none
 		pairs $mode-write-4k-qd1 randwrite 4k 1
 		pairs $mode-write-4k-qd32 randwrite 4k 32
@@ -68,7 +75,7 @@ guest()
 		pairs $mode-read-4k-qd32 randread 4k 32
 		pairs $mode-write-64k-qd8 write 64k 8
 		pairs $mode-read-64k-qd8 read 64k 8
-		"${export}_down"
+		"${way}_down"
 		qsd_end
 		dmsetup remove x
 	done
@@ -119,7 +126,7 @@ first_copy()
 		fi
 		for what in "${order[@]}"; do
 			[[ $what != pvmove ]] || pvmove_up > $run/log
-			us=$(took $what)
+			us=$(took "$what")
 			[[ $what != pvmove ]] || pvmove_down > $run/log
 			t[$what]=$us
 		done
@@ -128,7 +135,7 @@ first_copy()
 		done
 	done
 	for what in dd qemu-img qsd-mirror pvmove; do
-		echo "result qmirror/$what first-copy $(median < "$run/copy-$what")"
+		figure "qmirror/$what" first-copy < "$run/copy-$what"
 	done
 }
 

@@ -65,9 +65,9 @@ part_exports()
 		"${e}_down"
 		qsd_end
 		c=$(($(cost_of "qsd-$e" write-4k-qd1) + $(cost_of "qsd-$e" write-4k-qd32)))
-		if [[ ! $best ]] || ((c < best)); then export=$e best=$c; fi
+		if [[ ! $best ]] || ((c < best)); then way=$e best=$c; fi
 	done
-	echo "the daemon's cheapest export here: $export"
+	echo "the daemon's cheapest export here: $way"
 }
 
 target() # NAME MODULE TABLE
@@ -96,12 +96,12 @@ part_guest()
 	target md-raid1 dm-raid "raid raid1 2 0 nosync 2 - /dev/a - /dev/b"
 	for mode in background write-blocking; do
 		qsd "$(node a /dev/a)" "$(node b /dev/b)"
-		"${export}_up" a
+		"${way}_up" a
 		mirror $mode none
 		[[ $mode != background ]] ||
 			"$qmp" $run/qmp job-pause '{"id": "m"}'
 		measure "qsd-$mode"
-		"${export}_down"
+		"${way}_down"
 		qsd_end
 	done
 }
@@ -132,9 +132,9 @@ part_copied()
 	dmsetup create part --table "0 $len linear /dev/d0 0"
 	qsd "$(node a /dev/mapper/part)" "$(node b /dev/d1)" \
 		driver=copy-before-write,node-name=cbw,file=a,target=b
-	"${export}_up" cbw
+	"${way}_up" cbw
 	snapshot_costs qsd-cbw
-	"${export}_down"
+	"${way}_down"
 	qsd_end
 	dmsetup remove part
 	part_copied_lvm
@@ -202,7 +202,7 @@ null_disk a
 null_disk b
 : > $run/results
 available=$(exports)
-export=${EXPORT:-$(tail -1 <<< "$available")}
+way=${EXPORT:-$(tail -1 <<< "$available")}
 for part in $PARTS; do
 	"part_$part"
 done
