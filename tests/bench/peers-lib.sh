@@ -177,12 +177,14 @@ copy_pvmove()
 	lv pvmove -i 1 /dev/d0 /dev/d1
 	lv lvremove -y vg/data
 }
+# No time limit: when instructions are counted the clock jumps ahead while a program
+# waits for a file of the host, over any limit. The rig has one.
 wait_status() # NAME PATTERN
 {
 	local nr
 	while :; do
 		nr=$(dmsetup info -c --noheadings -o events "$1")
 		[[ $(dmsetup status "$1") != *"$2"* ]] || return 0
-		timeout 60 dmsetup wait "$1" "$nr" > /dev/null
+		dmsetup wait "$1" "$nr" > /dev/null
 	done
 }
