@@ -30,19 +30,39 @@ function bound(text, got, limit)
 	missed += !ok
 	printf "%-66s %12s of %12s  %s\n", text, got, limit, ok ? "ok" : "MISSED"
 }
-function last_x(g) { return x[g, rows[g]] }
-# Is the last X of a curve as dear as another one, for each?
-function flat(g, w, nr, times,	a, b)
+function show(g, w, at) { return (g, w, at) in value ? value[g, w, at] : "-" }
+
+# By X; few enough for the simplest way.
+function sort_rows(g,	i, j, t)
 {
-	a = value[g, w, x[g, nr]]
-	b = value[g, w, last_x(g)]
-	bound(g " " w ": at " last_x(g) " over that at " x[g, nr], \
-	      a ? sprintf("%.2f", b / a) : 999, times)
+	for (i = 2; i <= rows[g]; i++)
+		for (j = i; j > 1 && x[g, j - 1] + 0 > x[g, j] + 0; j--) {
+			t = x[g, j]
+			x[g, j] = x[g, j - 1]
+			x[g, j - 1] = t
+		}
+}
+
+# Is the last X of a curve as dear as the nth (0: as the one before it), for each?
+function flat(g, w, nth, times,	i, n, at)
+{
+	for (i = 1; i <= rows[g]; i++)
+		if ((g, w, x[g, i]) in value)
+			at[++n] = x[g, i]
+	if (n < 2) {
+		bound(g " " w " was not measured", 1, 0)
+		return
+	}
+	if (!nth)
+		nth = n - 1
+	bound(g " " w ": at " at[n] " over that at " at[nth], \
+	      sprintf("%.2f", value[g, w, at[n]] / value[g, w, at[nth]]), times)
 }
 
 END {
 	for (g = 1; g <= groups; g++) {
 		group = order[g]
+		sort_rows(group)
 		printf "%-12s", group
 		for (c = 1; c <= columns[group]; c++)
 			printf " %14s", name[group, c]
@@ -50,7 +70,7 @@ END {
 		for (r = 1; r <= rows[group]; r++) {
 			printf "%-12s", x[group, r]
 			for (c = 1; c <= columns[group]; c++)
-				printf " %14s", value[group, name[group, c], x[group, r]]
+				printf " %14s", show(group, name[group, c], x[group, r])
 			print ""
 		}
 		print ""
@@ -59,7 +79,7 @@ END {
 		group = order[g]
 		for (r = 1; r <= rows[group]; r++)
 			if ((group, "limit-kib", x[group, r]) in value)
-				bound("memory, " group ", " x[group, r] " chunks, KiB",
+				bound("memory, " group ", at " x[group, r] ", KiB",
 				      value[group, "kib", x[group, r]],
 				      value[group, "limit-kib", x[group, r]])
 	}
@@ -67,7 +87,7 @@ END {
 	flat("size", "message", 1, 1.3)
 	# Over 16384 times as many chunks: one look at a word for 2^18 of them.
 	flat("size", "last-dirty", 1, 4)
-	flat("dirty", "copy", rows["dirty"] - 1, 1.25)
+	flat("dirty", "copy", 0, 1.25)
 	flat("dirty", "status", 1, 1.1)
 	flat("waiting", "copy", 1, 1.25)
 	flat("many", "kib", 1, 1.05)
