@@ -13,8 +13,8 @@
 
 plan_later
 MIB=2048
-BAD=$((320 * MIB)) CHUNKS=$((320 * 16))
-legs $((322 * MIB))
+BAD=$((200 * MIB)) CHUNKS=$((200 * 16))
+legs $((202 * MIB))
 
 dm_swap tgt "0 $MIB linear ${RAW[tgt]} 0
 $MIB $BAD error
