@@ -3,7 +3,7 @@
  * The copier: which dirty chunks are copied when.
  *
  * One work item per job does it all, so that nothing here needs a lock but
- * what units.c and the bitmaps bring along.  A pass: finish what has ended,
+ * what unit.c and the bitmaps bring along.  A pass: finish what has ended,
  * start what got its range, try again what was refused, then pick new work
  * while there are free units and the speed limit allows.
  *
@@ -120,7 +120,9 @@ static void join_backoff(struct qm_copy *copy, struct qm_backoff *b,
 {
 	b->last = next->last;
 	b->ms = max(b->ms, next->ms);
-	if (time_after(next->until, b->until))
+	b->open = max(b->open, next->open);
+	/* Nothing waits longer than it was to: better too early. */
+	if (time_before(next->until, b->until))
 		b->until = next->until;
 	free_backoff(copy, next);
 }
@@ -163,6 +165,10 @@ static struct qm_backoff *new_backoff(struct qm_copy *copy,
  * From the copier only.  Failures cluster, so what is remembered is runs of
  * chunks, each with one time to wait, which grows once each time it is over.
  * When there are more than we remember, the whole copier waits.
+ *
+ * The first failure after a wait begins the next one, for the part of the run
+ * that has been tried; the rest may be tried for a little while longer (see
+ * may_try()), and what is left then is the first to be tried next time.
  */
 void qm_copy_note_failure(struct qm_job *job, unsigned long chunk)
 {
@@ -177,10 +183,41 @@ void qm_copy_note_failure(struct qm_job *job, unsigned long chunk)
 				    msecs_to_jiffies(copy->backoff_all_ms);
 		return;
 	}
-	if (b->ms && time_before(jiffies, b->until))
+	if (b->ms && time_before(jiffies, b->until)) {
+		b->open = max(b->open, chunk + 1);
 		return;
+	}
 	b->ms = bc_backoff_next(b->ms);
 	b->until = jiffies + msecs_to_jiffies(b->ms);
+	b->open = chunk + 1;
+}
+
+/*
+ * May this chunk of the run be tried?  While the run waits, only what was not
+ * tried yet, and only in the first eighth of the time: a long stretch that is
+ * dead must cost little.  When the time is over, first what was not reached
+ * then, or a long run would never be tried but at its beginning.
+ *
+ * Returns @chunk if so, else the first chunk behind it that may be or is of no
+ * concern to the run.
+ */
+static unsigned long may_try(struct qm_job *job, struct qm_backoff *b,
+			     unsigned long chunk)
+{
+	unsigned long left = b->until - jiffies;
+	unsigned int ms = b->ms;
+
+	if (chunk >= b->open)
+		return time_after_eq(jiffies, b->until) ||
+		       left > msecs_to_jiffies(ms - ms / 8) ?
+		       chunk : b->last + 1;
+	if (time_before(jiffies, b->until))
+		return min(b->open, b->last + 1);
+	/* Its time is over. */
+	if (bc_bitmap_next(&job->dirty, b->open, b->last + 1) <= b->last)
+		return b->open;
+	b->open = b->first;
+	return chunk;
 }
 
 /* One chunk less to wait; in the middle of a run the run is forgotten. */
@@ -250,12 +287,14 @@ static unsigned long skip_from(struct qm_job *job, unsigned long chunk)
 	sector_t start = qm_chunk_start(job, chunk);
 	struct qm_backoff *b;
 	struct qm_unit *unit;
+	unsigned long next;
 	sector_t end;
 
 	if (copy->nr_backoff) {
 		b = find_backoff(copy, chunk);
-		if (b && time_before(jiffies, b->until))
-			return b->last + 1;
+		next = b ? may_try(job, b, chunk) : chunk;
+		if (next != chunk)
+			return next;
 	}
 	list_for_each_entry(unit, &copy->refused, list) {
 		end = unit->sector + unit->sectors;
@@ -318,7 +357,9 @@ static unsigned long next_chunk(struct qm_job *job)
 	if (atomic_read(&copy->busy) || !list_empty(&copy->refused))
 		return none;
 	copy->swept = true;
-	return next_in(job, 0, head);
+	/* A guest's write may have cleaned it since we looked. */
+	chunk = next_in(job, 0, head);
+	return chunk < head ? chunk : none;
 
 wrapped:
 	/* Somebody dirties faster than we sweep: it has waited long enough. */
@@ -382,13 +423,19 @@ static void begin_big(struct qm_job *job, unsigned long chunk)
 	copy->next = chunk + 1;
 }
 
+static void __forget_big(struct qm_copy *copy)
+{
+	atomic_inc(&copy->seq);
+	smp_mb__after_atomic();	/* seq before left, see qm_job_clean() */
+	WRITE_ONCE(copy->big_left, 0);
+	copy->big_rest = 0;
+}
+
 /* The chunk is dirty again. */
 static void forget_big(struct qm_copy *copy)
 {
 	qm_moves_begin(copy);
-	atomic_inc(&copy->seq);
-	WRITE_ONCE(copy->big_left, 0);
-	copy->big_rest = 0;
+	__forget_big(copy);
 	qm_moves_end(copy);
 }
 
@@ -401,15 +448,20 @@ void qm_unit_drop_piece(struct qm_unit *unit)
 		forget_big(copy);
 }
 
-/* Pause: a chunk begun is a dirty chunk again. */
+/* Pause: a chunk begun is a dirty chunk again, in one step (M-64). */
 static void drop_big(struct qm_job *job)
 {
-	sector_t start = qm_chunk_start(job, job->copy.big_chunk);
+	struct qm_copy *copy = &job->copy;
+	bool fresh;
 
-	if (!job->copy.big_left)
+	if (!copy->big_left)
 		return;
-	qm_mark(job, start, 1);
-	forget_big(&job->copy);
+	qm_moves_begin(copy);
+	fresh = bc_bitmap_set(&job->dirty, copy->big_chunk);
+	__forget_big(copy);
+	qm_moves_end(copy);
+	if (fresh)
+		qm_marked(job);
 }
 
 /* The next piece, the first of the first chunk last; false: not now. */

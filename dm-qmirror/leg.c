@@ -491,7 +491,8 @@ static bool take_leg(struct qm_leg *leg, struct give_up *g)
 {
 	if (READ_ONCE(leg->state) != QM_LEG_IN_FLIGHT)
 		return false;
-	if (g->timeout && time_before(jiffies, leg->started + g->older))
+	/* The tick it began in had begun before: not that one. */
+	if (g->timeout && !time_after(jiffies, leg->started + g->older))
 		return false;
 	return cmpxchg(&leg->state, QM_LEG_IN_FLIGHT, QM_LEG_GIVEN_UP) ==
 	       QM_LEG_IN_FLIGHT;

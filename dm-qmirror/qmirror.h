@@ -27,7 +27,7 @@
  *    flight that marks it again when it fails, or by a guest write in flight
  *    that marks it before it completes.  While an orphan is in flight its
  *    chunks stay dirty and nothing is sent there.
- *    (write.c: qm_end_io; unit.c: fail_chunks; leg.c: orphan_add)
+ *    (write.c: qm_end_io; unit.c: fail_window; leg.c: __qm_orphan_add)
  * 2. The copier clears a bit before it reads the source; a background-mode
  *    writer sets it after its source write and before the guest's completion.
  *    A write-blocking write takes its range before it looks at the dirty bits
@@ -35,7 +35,7 @@
  *    only.  (unit.c: claim_run; write.c: end_background, start_write)
  * 3. Two overlapping write-blocking writes reach both legs in one order; a
  *    copy never runs over a range with an active write in flight; a copy that
- *    was refused three times queues.  (range.c; copy.c: try_unit)
+ *    was refused three times queues.  (range.c; unit.c: qm_unit_try)
  * 4. `final` implies equal legs and a flushed target, with the device quiet.
  *    (job.c: qm_job_quiesce, qm_job_try_final)
  * 7. Nothing waits in map, allocates without reserve in map or needs the I/O
@@ -300,10 +300,14 @@ struct qm_event {
 
 #define QM_NR_EVENTS	16
 
-/* A run of chunks whose copies failed under "ignore". */
+/*
+ * A run of chunks whose copies failed under "ignore": from @open on they were not
+ * tried since @until was set.
+ */
 struct qm_backoff {
 	unsigned long first;
 	unsigned long last;
+	unsigned long open;
 	unsigned long until;	/* jiffies */
 	unsigned int ms;	/* 0: free */
 };

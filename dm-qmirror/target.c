@@ -273,20 +273,23 @@ static u64 progress(struct qm_job *job, u64 *dirty, u64 *copying, u64 *left)
 {
 	unsigned int seq, rest;
 	u64 offset, active;
+	bool cut;
 
 	do {
 		seq = read_seqcount_begin(&job->copy.moves);
 		*copying = atomic64_read(&job->copy.in_flight);
-		*dirty = bc_bitmap_count(&job->dirty);
 		rest = job->copy.big_rest;
+		cut = rest && !bc_bitmap_test(&job->dirty,
+					      job->copy.big_chunk);
+		smp_rmb();	/* the bit before the count: never one too few */
+		*dirty = bc_bitmap_count(&job->dirty);
 		offset = atomic64_read(&job->copy.copied);
 	} while (read_seqcount_retry(&job->copy.moves, seq));
 
 	offset += sum_stats(job, &active);
 	*left = (*dirty << job->chunk_shift) + rest + *copying + active;
 	/* A chunk that is being cut into pieces counts until the last is out. */
-	if (rest && !bc_bitmap_test(&job->dirty,
-				    READ_ONCE(job->copy.big_chunk)))
+	if (cut)
 		*dirty = min_t(u64, *dirty + 1, job->nr_chunks);
 	return offset;
 }

@@ -244,7 +244,7 @@ static bool too_slow(const struct qm_unit *unit, int seen, unsigned long older)
 {
 	return (seen & QM_UNIT_STATE_MASK) == QM_UNIT_IN_FLIGHT &&
 	       READ_ONCE(unit->range.waited) && unit->writing &&
-	       time_after_eq(jiffies, unit->started + older);
+	       time_after(jiffies, unit->started + older);
 }
 
 /**
@@ -506,8 +506,10 @@ static void write_on(struct qm_unit *unit)
 		return;
 	}
 	account_copied(unit);
-	qm_copy_note_success(job, qm_chunk(job, unit->window),
-			     qm_chunk(job, unit->window_end - 1));
+	/* A piece says nothing about the rest of its chunk. */
+	if (!unit->piece)
+		qm_copy_note_success(job, qm_chunk(job, unit->window),
+				     qm_chunk(job, unit->window_end - 1));
 	next_window(unit);
 }
 

@@ -35,7 +35,8 @@
 
 #include "qmirror.h"
 
-#define MAP_GFP		(GFP_NOWAIT | __GFP_NOWARN)
+/* The system's last pages are not for us: we have our own. */
+#define MAP_GFP		(GFP_NOWAIT | __GFP_NOWARN | __GFP_NOMEMALLOC)
 
 /* Of the guest's flags, those that mean something to the target. */
 #define LEG_FLAGS	(REQ_FUA | REQ_SYNC | REQ_META | REQ_PRIO | \

@@ -46,13 +46,39 @@ t_is $i 10 "ten chunks elsewhere are copied"
 t_between "none of them waits for the others (ms)" $worst 0 $((3000 * QMIRROR_SLOW))
 t_like "$(field error)" '^target:write:EIO:[0-9]+$' "the others have failed"
 
-# In the middle of it one chunk is good now, then all.
-dm_swap tgt "0 $((MIB + BAD / 2)) linear ${RAW[tgt]} 0
-$((MIB + BAD / 2)) $((BAD / 2)) error
-$((MIB + BAD)) $MIB linear ${RAW[tgt]} $((MIB + BAD))" --noflush
-t_wait "the good half is copied, the other still waits" " $((CHUNKS / 2))/[0-9]+ ok " 60
+# Its second half is good now, and something before it becomes dirty all the time:
+# each time the copier comes to the stretch it comes to its bad beginning.
+dm_swap tgt "0 $MIB linear ${RAW[tgt]} 0
+$MIB $((BAD / 2)) error
+$((MIB + BAD / 2)) $((BAD / 2 + MIB)) linear ${RAW[tgt]} $((MIB + BAD / 2))" --noflush
+deadline=$((SECONDS + 60 * QMIRROR_SLOW))
+until (($(field dirty) <= CHUNKS / 2)); do
+	((SECONDS < deadline)) || break
+	msg mark_dirty 0 1
+	sleep 1
+done
+t_wait "the good half is copied, the other still waits" " $((CHUNKS / 2))/[0-9]+ ok " 5
 dm_swap tgt "$(linear_line tgt)" --noflush
 t_wait "then all of it" '^ready [a-z]+ [^ ]+ 0/' 60
+unmirror
+
+# --- a chunk of several pieces ------------------------------------------------------
+# One is bad, the others are copied each time: that makes the chunk no better.
+
+dm_swap tgt "0 8192 linear ${RAW[tgt]} 0
+8192 8 error
+8200 $((LEN - 8200)) linear ${RAW[tgt]} 8200"
+mirror sync bitmap granularity 8192 buf_size 8192 on_target_error ignore
+msg mark_dirty 8192 1
+msg resume
+t_wait "a piece fails" ' ok target:write:EIO:8192 '
+mark tgt
+e0=$(field terr)
+sleep 5
+# 100, 200, 400, 800, 1600 and 3200 ms
+t_between "is tried again as seldom as a small chunk" $(($(field terr) - e0)) 1 6
+dm_swap tgt "$(linear_line tgt)" --noflush
+t_wait "and is copied when it can be" '^ready [a-z]+ [^ ]+ 0/' 30
 unmirror
 
 finish
