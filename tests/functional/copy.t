@@ -158,7 +158,7 @@ for g in 8192 128; do
 			print prev "\n" $0
 		lo = o[1]; ll = o[2]; prev = $0 }' /tmp/progress)
 	t_is "$back" "" "granularity $g: offset and len only grow"
-	t_between "granularity $g: looked at often enough" $(wc -l < /tmp/progress) 20 9999
+	t_between "granularity $g: looked at often enough" "$(wc -l < /tmp/progress)" 20 9999
 	t_is "$(awk '$4 == "ready" && $6 { split($6, o, "/"); print (o[1] == o[2]) }' /tmp/progress)" 1 \
 		"granularity $g: at READY offset is len"
 	[[ $g == 128 ]] || unmirror
