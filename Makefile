@@ -175,6 +175,7 @@ bench-quick: modules
 # Cost and memory by size, granularity, dirty chunks and number of mirrors; ten minutes.
 bench-scale: modules tools
 	$(Q)tests/bench/scale --kernel $(KERNEL)
+
 # The same count for what is no dm target: QEMU's storage daemon, LVM. On 6.12, whose
 # kernel has the daemon's best export.
 bench-peers:
