@@ -26,7 +26,7 @@ GROUPS ?= 3000
 .PHONY: check check-all check-7.2 check-debug check-kmemleak check-kcsan
 .PHONY: compile-7.2 unit functional soak model fuzz fuzz-tools fuzz-parsers lint
 .PHONY: foreign demo bench bench-quick bench-all bench-freeze bench-scale
-.PHONY: foreign demo bench bench-quick bench-all bench-freeze bench-peers
+.PHONY: bench-peers
 
 all: modules userspace
 

@@ -192,6 +192,24 @@ void qm_copy_note_failure(struct qm_job *job, unsigned long chunk)
 	b->open = chunk + 1;
 }
 
+/* Of what was not reached, is there any that no orphan keeps, perhaps for ever? */
+static bool not_reached(struct qm_job *job, const struct qm_backoff *b)
+{
+	unsigned long chunk = b->open;
+	sector_t start, end;
+
+	for (;;) {
+		chunk = bc_bitmap_next(&job->dirty, chunk, b->last + 1);
+		if (chunk > b->last)
+			return false;
+		start = qm_chunk_start(job, chunk);
+		end = qm_orphan_end(job, start, qm_chunk_end(job, chunk) - start);
+		if (!end)
+			return true;
+		chunk = qm_chunk(job, end - 1) + 1;
+	}
+}
+
 /*
  * May this chunk of the run be tried?  While the run waits, only what was not
  * tried yet, and only in the first eighth of the time: a long stretch that is
@@ -214,7 +232,7 @@ static unsigned long may_try(struct qm_job *job, struct qm_backoff *b,
 	if (time_before(jiffies, b->until))
 		return min(b->open, b->last + 1);
 	/* Its time is over. */
-	if (bc_bitmap_next(&job->dirty, b->open, b->last + 1) <= b->last)
+	if (not_reached(job, b))
 		return b->open;
 	b->open = b->first;
 	return chunk;
