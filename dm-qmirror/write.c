@@ -191,6 +191,19 @@ static bool all_zero(const struct qm_leg *leg, unsigned int bytes)
 	return true;
 }
 
+/*
+ * A bio for the target on behalf of @guest, whose cgroup pays for it also when a
+ * worker sends it: bio_init() would look at the current task.
+ */
+static void init_target_bio(struct qm_job *job, struct bio *bio,
+			    struct bio *guest, struct bio_vec *bvecs,
+			    unsigned short pages, blk_opf_t opf)
+{
+	bio_init(bio, NULL, bvecs, pages, opf);
+	bio->bi_bdev = job->leg[QM_TARGET].bdev;
+	bio_clone_blkg_association(bio, guest);
+}
+
 /* Make the private copy and let the source be written from it, too. */
 static void fill_leg(struct qm_job *job, struct qm_io *io, struct qm_leg *leg,
 		     struct bio *bio)
@@ -200,8 +213,8 @@ static void fill_leg(struct qm_job *job, struct qm_io *io, struct qm_leg *leg,
 	blk_opf_t flags = bio->bi_opf & LEG_FLAGS;
 	struct bio_vec bv;
 
-	bio_init(&leg->bio, job->leg[QM_TARGET].bdev, leg->bvecs, pages,
-		 REQ_OP_WRITE | flags);
+	init_target_bio(job, &leg->bio, bio, leg->bvecs, pages,
+			REQ_OP_WRITE | flags);
 	leg->bio.bi_vcnt = pages;
 	leg->bvecs[pages - 1].bv_len = bytes - (pages - 1) * PAGE_SIZE;
 	leg->bio.bi_iter.bi_size = bytes;
@@ -265,12 +278,12 @@ static void send_bare_later(struct qm_io *io)
 	queue_work(job->send_wq, &job->send_work);
 }
 
-/* bio_init_clone() at half its price: it looks up the cgroup twice. */
+/* bio_init_clone() without its price: it looks up the cgroup twice. */
 static void init_bare(struct qm_io *io, struct bio *bio, blk_opf_t opf)
 {
 	struct bio *tbio = &io->bio;
 
-	bio_init(tbio, io->job->leg[QM_TARGET].bdev, bio->bi_io_vec, 0, opf);
+	init_target_bio(io->job, tbio, bio, bio->bi_io_vec, 0, opf);
 	bio_set_flag(tbio, BIO_CLONED);
 	tbio->bi_ioprio = bio->bi_ioprio;
 	tbio->bi_end_io = bare_end_io;
@@ -373,8 +386,8 @@ static int start_write(struct qm_job *job, struct qm_io *io, struct bio *bio,
 	}
 
 	if (zeroes)
-		bio_init(&leg->bio, job->leg[QM_TARGET].bdev, NULL, 0,
-			 REQ_OP_WRITE_ZEROES | (bio->bi_opf & LEG_FLAGS));
+		init_target_bio(job, &leg->bio, bio, NULL, 0,
+				REQ_OP_WRITE_ZEROES | (bio->bi_opf & LEG_FLAGS));
 	else
 		fill_leg(job, io, leg, bio);
 	clean_whole_chunks(job, io);
@@ -442,8 +455,8 @@ static int discard_target(struct qm_job *job, struct qm_io *io,
 		return DM_MAPIO_REMAPPED;
 
 	note_sent(job, io->sector, io->sectors);
-	bio_init(&leg->bio, target, NULL, 0,
-		 REQ_OP_DISCARD | (bio->bi_opf & REQ_SYNC));
+	init_target_bio(job, &leg->bio, bio, NULL, 0,
+			REQ_OP_DISCARD | (bio->bi_opf & REQ_SYNC));
 	leg->bio.bi_iter.bi_size = io->sectors << SECTOR_SHIFT;
 	leg->guest = bio;
 	leg->range.start = io->sector;
