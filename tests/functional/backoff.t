@@ -81,4 +81,38 @@ dm_swap tgt "$(linear_line tgt)" --noflush
 t_wait "and is copied when it can be" '^ready [a-z]+ [^ ]+ 0/' 30
 unmirror
 
+# --- an orphan at the end of what waits ---------------------------------------------
+# It may keep its chunk for ever; what failed before it is tried all the same.
+
+dm_make front "0 512 error"
+dm_make mid "0 128 error"
+dm_swap tgt "0 $MIB linear ${RAW[tgt]} 0
+$MIB 512 linear $DM/front 0
+$((MIB + 512)) 128 linear $DM/mid 0
+$((MIB + 640)) $((LEN - MIB - 640)) linear ${RAW[tgt]} $((MIB + 640))"
+mirror sync none copy_mode write-blocking on_target_error ignore \
+	target_timeout $((500 * QMIRROR_SLOW))
+wait_st '^ready yes '
+msg mark_dirty $MIB 640
+errors() # MORE: wait for so many more
+{
+	local e0 deadline=$((SECONDS + 60 * QMIRROR_SLOW))
+	e0=$(field terr)
+	until (($(field terr) >= e0 + $1)); do
+		((SECONDS < deadline)) || return
+		sleep 0.2
+	done
+}
+t_ok "all five chunks fail" errors 20
+dm_suspend mid
+t_ok "a write to it ends in time" timeout 30 "$TOOLS/dio" $DM/m "w:$((MIB + 512)):128:g1"
+t_is "$(field orphans)" 1 "its target's half is an orphan"
+t_ok "what is before it is tried again" errors 12
+dm_swap front "0 512 linear ${RAW[tgt]} $MIB" --noflush
+t_wait "and copied when it can be" '^ready [a-z]+ [^ ]+ 1/' 60
+dm_load mid "0 128 linear ${RAW[tgt]} $((MIB + 512))"
+dm_resume mid
+t_wait "and the orphan's chunk when that has ended" '^ready [a-z]+ [^ ]+ 0/' 60
+unmirror
+
 finish
