@@ -5,9 +5,11 @@
 # measured: QEMU's storage daemon with each of its exports, and LVM. Sourced, after
 # lib.sh, by what runs in a guest.
 
+# shellcheck source=tests/tools/lvm.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../tools/lvm.sh"
 qmp=$(dirname "${BASH_SOURCE[0]}")/qmp
 run=/run/peers
-mkdir -p $run/lvm /run/lvm /run/lock/lvm
+mkdir -p $run
 # How the daemon reaches its disks; "threads", its default, needs more switches.
 AIO=${AIO:-native}
 
@@ -93,23 +95,10 @@ mirror()
 		-e BLOCK_JOB_READY
 }
 
-# LVM with a configuration of its own, on these disks alone.
+# LVM on these disks alone.
 lvm_on() # DISK...
 {
-	export LVM_SUPPRESS_FD_WARNINGS=1 LVM_SYSTEM_DIR=$run/lvm
-	cat > $run/lvm/lvm.conf <<- END
-		devices {
-			types = [ "nullb", 16 ]
-			filter = [ $(printf '"a|^%s$|", ' "$@")"r|.*|" ]
-			use_devicesfile = 0
-			obtain_device_list_from_udev = 0
-			external_device_info_source = "none"
-			hints = "none"
-		}
-		activation { udev_sync = 0 udev_rules = 0 monitoring = 0 }
-		backup { backup = 0 archive = 0 }
-		global { use_lvmpolld = 0 event_activation = 0 notify_dbus = 0 }
-	END
+	lvm_config $run/lvm "${@/%/$}"
 	lv pvcreate "$@"
 	lv vgcreate -s 1M vg "$@"
 }

@@ -2,30 +2,14 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # lvm-lib.sh - what the tests of qmirrorctl on logical volumes share; sourced
-# after ctl-lib.sh. Real lvm2 on null_blk disks, with a configuration of its
-# own: no udev, no daemon, no files of the host, no disks but ours. slow/data is
-# the volume in question (slow-data to device-mapper), fast/data the other one.
+# after ctl-lib.sh. slow/data is the volume in question (slow-data to
+# device-mapper), fast/data the other one.
 
 command -v lvm > /dev/null || bail "no lvm2"
-# it would complain of each descriptor that this shell has open
-export LVM_SUPPRESS_FD_WARNINGS=1
-export LVM_SYSTEM_DIR=/run/lvm-test
 SIZE=4
-
-mkdir -p $LVM_SYSTEM_DIR /run/lvm /run/lock/lvm
-cat > $LVM_SYSTEM_DIR/lvm.conf <<CONF
-devices {
-	types = [ "nullb", 16 ]
-	filter = [ "a|^/dev/pv|", "r|.*|" ]
-	use_devicesfile = 0
-	obtain_device_list_from_udev = 0
-	external_device_info_source = "none"
-	hints = "none"
-}
-activation { udev_sync = 0 udev_rules = 0 monitoring = 0 }
-backup { backup = 0 archive = 0 }
-global { use_lvmpolld = 0 event_activation = 0 notify_dbus = 0 }
-CONF
+# shellcheck source=tests/tools/lvm.sh
+. "$QMIRROR_TOP/tests/tools/lvm.sh"
+lvm_config /run/lvm-test '^/dev/pv'
 
 # vg NAME MB: a group over a disk of its own
 declare -A PV

@@ -11,7 +11,7 @@
  * the end everything is read once more.  A write or read that fails is an
  * error; a discard that fails is one too: a mirror never makes it fail.
  */
-#include "common.h"
+#include "load.h"
 #include <linux/falloc.h>
 #include <pthread.h>
 
@@ -26,7 +26,10 @@ struct worker {
 };
 
 static const char *dev;
-static uint64_t max = 256, until, lbs;
+static struct load o = {
+	.threads = 2, .secs = 3, .max = 256,
+	.usage = "mixer [-t N] [-d S] [-s START] [-n LEN] [-m MAX] [-r SEED] [-wRDZUF WEIGHT] DEV",
+};
 static unsigned int weight[6] = { 60, 10, 10, 10, 5, 5 };
 static const char letters[] = "wRDZUF";
 static int failed;
@@ -64,13 +67,13 @@ static void set_model(struct worker *w, uint64_t off, uint64_t n, uint64_t gen)
 
 static void one(struct worker *w, struct rng *r, int fd, char *buf)
 {
-	uint64_t off = rng_below(r, w->len / lbs) * lbs, n, i, range[2];
+	uint64_t off = rng_below(r, w->len / o.lbs) * o.lbs, n, i, range[2];
 	unsigned int pick, op, sum = 0;
 
 	/* Mostly small, sometimes up to the maximum: edges of chunks want both. */
-	n = rng_below(r, 4) ? (1 + rng_below(r, 16)) * lbs : (1 + rng_below(r, max / lbs)) * lbs;
-	if (n > max)
-		n = max;
+	n = rng_below(r, 4) ? (1 + rng_below(r, 16)) * o.lbs : (1 + rng_below(r, o.max / o.lbs)) * o.lbs;
+	if (n > o.max)
+		n = o.max;
 	if (n > w->len - off)
 		n = w->len - off;
 	range[0] = (w->start + off) * SECTOR;
@@ -127,13 +130,13 @@ static void *work(void *arg)
 	struct worker *w = arg;
 	struct rng r = { w->seed };
 	int fd = dev_open(dev, O_RDWR | O_DIRECT);
-	char *buf = buf_alloc(max * SECTOR);
+	char *buf = buf_alloc(o.max * SECTOR);
 	uint64_t off;
 
-	while (now_ms() < until && !failed)
+	while (now_ms() < o.until && !failed)
 		one(w, &r, fd, buf);
 	for (off = 0; off < w->len && !failed; ) {
-		uint64_t n = w->len - off < max ? w->len - off : max;
+		uint64_t n = w->len - off < o.max ? w->len - off : o.max;
 
 		if (pread(fd, buf, n * SECTOR, (w->start + off) * SECTOR) != (ssize_t)(n * SECTOR))
 			complain("last read", w->start + off, n, strerror(errno));
@@ -146,74 +149,45 @@ static void *work(void *arg)
 	return NULL;
 }
 
+static bool own_option(int c, const char *arg)
+{
+	const char *l = strchr(letters, c);
+
+	if (!l)
+		return false;
+	weight[l - letters] = strtoul(arg, NULL, 0);
+	return true;
+}
+
 int main(int argc, char **argv)
 {
-	uint64_t threads = 2, secs = 3, start = 0, len = 0, seed, i, sum[6] = { 0 };
-	const char *seedarg = NULL, *l;
+	uint64_t i, sum[6] = { 0 };
 	struct worker w[32];
 	unsigned int k;
-	int c, fd;
 
-	while ((c = getopt(argc, argv, "t:d:s:n:m:r:w:R:D:Z:U:F:")) != -1) {
-		l = strchr(letters, c);
-		if (c != '?' && l) {
-			weight[l - letters] = strtoul(optarg, NULL, 0);
-			continue;
-		}
-		switch (c) {
-		case 't':
-			threads = strtoull(optarg, NULL, 0);
-			break;
-		case 'd':
-			secs = strtoull(optarg, NULL, 0);
-			break;
-		case 's':
-			start = strtoull(optarg, NULL, 0);
-			break;
-		case 'n':
-			len = strtoull(optarg, NULL, 0);
-			break;
-		case 'm':
-			max = strtoull(optarg, NULL, 0);
-			break;
-		case 'r':
-			seedarg = optarg;
-			break;
-		default:
-			die("usage: mixer [-t N] [-d S] [-s START] [-n LEN] [-m MAX] [-r SEED] [-wRDZUF WEIGHT] DEV");
-		}
-	}
-	if (optind != argc - 1 || !threads || threads > 32 || !max)
-		die("usage: mixer [-t N] [-d S] [-s START] [-n LEN] [-m MAX] [-r SEED] [-wRDZUF WEIGHT] DEV");
+	load_options(&o, argc, argv, 32, 1, "w:R:D:Z:U:F:", own_option);
 	dev = argv[optind];
-	fd = dev_open(dev, O_RDONLY);
-	lbs = dev_lbs(fd);
-	if (!len)
-		len = dev_sectors(fd) - start;
-	close(fd);
-	if (max < lbs)
-		max = lbs;
-	seed = seed_or_time(seedarg);
-	printf("mixer seed=%" PRIu64 "\n", seed);
+	if (o.max < o.lbs)
+		o.max = o.lbs;
+	printf("mixer seed=%" PRIu64 "\n", o.seed);
 	fflush(stdout);
-	until = now_ms() + secs * 1000;
-	for (i = 0; i < threads; i++) {
+	for (i = 0; i < o.threads; i++) {
 		memset(&w[i], 0, sizeof(w[i]));
-		w[i].len = len / threads / lbs * lbs;
-		w[i].start = start + i * w[i].len;
-		if (i == threads - 1)
-			w[i].len = start + len - w[i].start;
-		w[i].seed = seed + i * 104729;
+		w[i].len = o.len / o.threads / o.lbs * o.lbs;
+		w[i].start = o.start + i * w[i].len;
+		if (i == o.threads - 1)
+			w[i].len = o.start + o.len - w[i].start;
+		w[i].seed = o.seed + i * 104729;
 		/* Generations of different runs must differ too. */
-		w[i].gen = (seed << 24) + (i << 20);
+		w[i].gen = (o.seed << 24) + (i << 20);
 		w[i].model = calloc(w[i].len, sizeof(uint64_t));
 		if (!w[i].model)
 			die("out of memory");
 	}
-	for (i = 0; i < threads; i++)
+	for (i = 0; i < o.threads; i++)
 		if (pthread_create(&w[i].th, NULL, work, &w[i]))
 			die("pthread_create");
-	for (i = 0; i < threads; i++) {
+	for (i = 0; i < o.threads; i++) {
 		pthread_join(w[i].th, NULL);
 		for (k = 0; k < 6; k++)
 			sum[k] += w[i].ops[k];

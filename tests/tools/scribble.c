@@ -7,7 +7,7 @@
  * is anyone's guess, but it must be the same on both legs.
  * The writers have windows of their own, so that no two writes overlap.
  */
-#include "common.h"
+#include "load.h"
 #include <pthread.h>
 
 struct pair {
@@ -17,7 +17,11 @@ struct pair {
 };
 
 static const char *dev;
-static uint64_t size = 8, window = 1024, until;
+static struct load o = {
+	.threads = 2, .secs = 3, .max = 8,
+	.usage = "scribble [-t N] [-d S] [-s START] [-n LEN] [-m SIZE] [-r SEED] DEV",
+};
+static uint64_t window;
 static uint64_t writes;
 static int failed, stop;
 
@@ -27,11 +31,11 @@ static void *writer(void *arg)
 	struct rng r = { p->seed };
 	int fd = dev_open(dev, O_WRONLY | O_DIRECT);
 
-	while (now_ms() < until && !failed) {
-		uint64_t off = rng_below(&r, window / size) * size;
+	while (now_ms() < o.until && !failed) {
+		uint64_t off = rng_below(&r, window / o.max) * o.max;
 
-		if (pwrite(fd, p->buf, size * SECTOR, (p->start + off) * SECTOR) !=
-		    (ssize_t)(size * SECTOR)) {
+		if (pwrite(fd, p->buf, o.max * SECTOR, (p->start + off) * SECTOR) !=
+		    (ssize_t)(o.max * SECTOR)) {
 			fprintf(stderr, "write: %s\n", strerror(errno));
 			failed = 1;
 		}
@@ -46,7 +50,7 @@ static void *scribbler(void *arg)
 	struct pair *p = arg;
 	struct rng r = { ~p->seed };
 	volatile uint64_t *buf = p->buf;
-	uint64_t i = 0, n = size * SECTOR / 8, x = rng_next(&r);
+	uint64_t i = 0, n = o.max * SECTOR / 8, x = rng_next(&r);
 
 	while (!__atomic_load_n(&stop, __ATOMIC_RELAXED)) {
 		buf[i] = x++;
@@ -57,61 +61,27 @@ static void *scribbler(void *arg)
 
 int main(int argc, char **argv)
 {
-	uint64_t threads = 2, secs = 3, start = 0, len = 0, seed;
-	const char *seedarg = NULL;
 	struct pair p[16];
 	uint64_t i;
-	int c, fd;
 
-	while ((c = getopt(argc, argv, "t:d:s:n:m:r:")) != -1) {
-		switch (c) {
-		case 't':
-			threads = strtoull(optarg, NULL, 0);
-			break;
-		case 'd':
-			secs = strtoull(optarg, NULL, 0);
-			break;
-		case 's':
-			start = strtoull(optarg, NULL, 0);
-			break;
-		case 'n':
-			len = strtoull(optarg, NULL, 0);
-			break;
-		case 'm':
-			size = strtoull(optarg, NULL, 0);
-			break;
-		case 'r':
-			seedarg = optarg;
-			break;
-		default:
-			die("usage: scribble [-t N] [-d S] [-s START] [-n LEN] [-m SIZE] [-r SEED] DEV");
-		}
-	}
-	if (optind != argc - 1 || !threads || threads > 16 || !size)
-		die("usage: scribble [-t N] [-d S] [-s START] [-n LEN] [-m SIZE] [-r SEED] DEV");
+	load_options(&o, argc, argv, 16, 1, "", NULL);
 	dev = argv[optind];
-	fd = dev_open(dev, O_RDONLY);
-	if (!len)
-		len = dev_sectors(fd) - start;
-	close(fd);
-	window = len / threads / size * size;
+	window = o.len / o.threads / o.max * o.max;
 	if (!window)
 		die("the range is too small");
-	seed = seed_or_time(seedarg);
-	until = now_ms() + secs * 1000;
-	for (i = 0; i < threads; i++) {
-		p[i].buf = buf_alloc(size * SECTOR);
-		p[i].start = start + i * window;
-		p[i].seed = seed + i * 7919;
+	for (i = 0; i < o.threads; i++) {
+		p[i].buf = buf_alloc(o.max * SECTOR);
+		p[i].start = o.start + i * window;
+		p[i].seed = o.seed + i * 7919;
 		if (pthread_create(&p[i].scribbler, NULL, scribbler, &p[i]) ||
 		    pthread_create(&p[i].writer, NULL, writer, &p[i]))
 			die("pthread_create");
 	}
-	for (i = 0; i < threads; i++)
+	for (i = 0; i < o.threads; i++)
 		pthread_join(p[i].writer, NULL);
 	__atomic_store_n(&stop, 1, __ATOMIC_RELAXED);
-	for (i = 0; i < threads; i++)
+	for (i = 0; i < o.threads; i++)
 		pthread_join(p[i].scribbler, NULL);
-	printf("scribble seed=%" PRIu64 " writes=%" PRIu64 "\n", seed, writes);
+	printf("scribble seed=%" PRIu64 " writes=%" PRIu64 "\n", o.seed, writes);
 	return failed;
 }

@@ -8,12 +8,16 @@
  * for ever, and never have wrong data; waits for that for another minute. Ends
  * with counts of both.
  */
-#include "common.h"
+#include "load.h"
 #include <pthread.h>
 
 static const char *view;
 static char *ref;
-static uint64_t len, max = 512, until, lbs, seed, good, bad;
+static struct load o = {
+	.threads = 2, .secs = 3, .max = 512,
+	.usage = "viewcmp [-t N] [-d S] [-m MAX] [-r SEED] [-e] REF VIEW",
+};
+static uint64_t good, bad;
 static bool may_fail;
 static int failed;
 
@@ -50,19 +54,19 @@ static int compare(int fd, char *buf, uint64_t sector, uint64_t n)
 
 static void *reader(void *arg)
 {
-	struct rng r = { seed + (uintptr_t)arg * 104729 };
+	struct rng r = { o.seed + (uintptr_t)arg * 104729 };
 	int fd = dev_open(view, O_RDONLY | O_DIRECT);
-	char *buf = buf_alloc(max * SECTOR);
+	char *buf = buf_alloc(o.max * SECTOR);
 	bool dead = false;
 
 	/* With -e what makes reads fail may come late. */
-	while (!failed && (now_ms() < until ||
-			   (may_fail && !dead && now_ms() < until + 60000))) {
-		uint64_t s = rng_below(&r, len / lbs) * lbs;
-		uint64_t n = (1 + rng_below(&r, max / lbs)) * lbs;
+	while (!failed && (now_ms() < o.until ||
+			   (may_fail && !dead && now_ms() < o.until + 60000))) {
+		uint64_t s = rng_below(&r, o.len / o.lbs) * o.lbs;
+		uint64_t n = (1 + rng_below(&r, o.max / o.lbs)) * o.lbs;
 
-		if (n > len - s)
-			n = len - s;
+		if (n > o.len - s)
+			n = o.len - s;
 		if (compare(fd, buf, s, n) < 0) {
 			dead = true;
 		} else if (dead) {
@@ -78,72 +82,51 @@ static void *reader(void *arg)
 static void whole(void)
 {
 	int fd = dev_open(view, O_RDONLY | O_DIRECT);
-	char *buf = buf_alloc(max * SECTOR);
+	char *buf = buf_alloc(o.max * SECTOR);
 	uint64_t s, n;
 
-	for (s = 0; s < len && !failed; s += n) {
-		n = len - s < max ? len - s : max;
+	for (s = 0; s < o.len && !failed; s += n) {
+		n = o.len - s < o.max ? o.len - s : o.max;
 		compare(fd, buf, s, n);
 	}
 	free(buf);
 	close(fd);
 }
 
+static bool own_option(int c, const char *arg)
+{
+	(void)arg;
+	may_fail = c == 'e';
+	return may_fail;
+}
+
 int main(int argc, char **argv)
 {
-	uint64_t threads = 2, secs = 3, i, s;
-	const char *seedarg = NULL;
 	pthread_t th[32];
-	int c, fd;
+	uint64_t i, s;
+	int fd;
 
-	while ((c = getopt(argc, argv, "t:d:m:r:e")) != -1) {
-		switch (c) {
-		case 't':
-			threads = strtoull(optarg, NULL, 0);
-			break;
-		case 'd':
-			secs = strtoull(optarg, NULL, 0);
-			break;
-		case 'm':
-			max = strtoull(optarg, NULL, 0);
-			break;
-		case 'r':
-			seedarg = optarg;
-			break;
-		case 'e':
-			may_fail = true;
-			break;
-		default:
-			die("usage: viewcmp [-t N] [-d S] [-m MAX] [-r SEED] [-e] REF VIEW");
-		}
-	}
-	if (argc - optind != 2 || threads > 32 || !max)
-		die("usage: viewcmp [-t N] [-d S] [-m MAX] [-r SEED] [-e] REF VIEW");
+	load_options(&o, argc, argv, 32, 2, "e", own_option);
 	view = argv[optind + 1];
-	fd = dev_open(view, O_RDONLY);
-	len = dev_sectors(fd);
-	lbs = dev_lbs(fd);
-	close(fd);
 	fd = dev_open(argv[optind], O_RDONLY | O_DIRECT);
-	if (dev_sectors(fd) < len)
+	if (dev_sectors(fd) < o.len)
 		die("%s is smaller than %s", argv[optind], view);
-	ref = buf_alloc(len * SECTOR);
-	for (s = 0; s < len; s += i) {
-		i = len - s < 2048 ? len - s : 2048;
+	ref = buf_alloc(o.len * SECTOR);
+	for (s = 0; s < o.len; s += i) {
+		i = o.len - s < 2048 ? o.len - s : 2048;
 		if (pread(fd, ref + s * SECTOR, i * SECTOR, s * SECTOR) != (ssize_t)(i * SECTOR))
 			die("%s: %s", argv[optind], strerror(errno));
 	}
 	close(fd);
-	if (max < lbs)
-		max = lbs;
-	seed = seed_or_time(seedarg);
-	printf("viewcmp seed=%" PRIu64 "\n", seed);
+	if (o.max < o.lbs)
+		o.max = o.lbs;
+	printf("viewcmp seed=%" PRIu64 "\n", o.seed);
 	fflush(stdout);
-	until = now_ms() + secs * 1000;
-	for (i = 0; i < threads; i++)
+	o.until = now_ms() + o.secs * 1000;
+	for (i = 0; i < o.threads; i++)
 		if (pthread_create(&th[i], NULL, reader, (void *)(uintptr_t)i))
 			die("pthread_create");
-	for (i = 0; i < threads; i++)
+	for (i = 0; i < o.threads; i++)
 		pthread_join(th[i], NULL);
 	if (!failed)
 		whole();
