@@ -41,16 +41,17 @@ TRACE_CLOCK=uptime
 
 # backoffs FLAGS BEGIN: what trace_off said: the ms from each error of a bio with
 # these FLAGS on the target to the beginning of the next try, which is the next
-# BEGIN (leg and flags)
+# BEGIN (leg and flags). Within one tick the order of two processors' events is not
+# known: the beginning of a try is before its error, then.
 backoffs()
 {
-	awk -v flags="$1" -v begin="$2" '
+	sort -s -k3,3n -k2,2r /tmp/trace | awk -v flags="$1" -v begin="$2" '
 	failed && $2 == "queue" && $1 " " $4 ~ begin {
 		print ($3 - failed) * 10
 		failed = 0
 	}
 	$1 == "tgt" && $2 == "complete" && $4 ~ flags && $7 < 0 { failed = $3 }
-	' /tmp/trace
+	'
 }
 
 # tries SECONDS FLAGS BEGIN: resume, and look for so long: TRIES, in WAITS the ms
