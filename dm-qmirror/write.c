@@ -563,8 +563,8 @@ static int map_write(struct qm_job *job, struct bio *bio, sector_t sector)
 		return DM_MAPIO_SUBMITTED;
 	}
 
-	/* The first look spares write-blocking writes the second's price. */
-	if (!percpu_ref_is_dying(&job->background) &&
+	/* A first look, as a hint: it spares write-blocking writes the second's price. */
+	if (!data_race(percpu_ref_is_dying(&job->background)) &&
 	    percpu_ref_tryget_live(&job->background)) {
 		if (unlikely(!io->sectors))	/* flush: the source only, M-50 */
 			percpu_ref_put(&job->background);
