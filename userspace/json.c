@@ -243,13 +243,30 @@ static struct json_object *json_op(const struct op *op)
 	return o;
 }
 
+/* what was planned so far; a command's devices may each have a plan */
+static struct json_object *planned;
+
 void json_plan(const struct plan *p)
 {
-	struct json_object *o = envelope(), *a = json_object_new_array();
 	size_t i;
 
+	if (!planned)
+		planned = json_object_new_array();
 	for (i = 0; i < p->n; i++)
-		json_object_array_add(a, json_op(&p->op[i]));
-	add(o, "dry-run", a);
-	print(o, false);
+		json_object_array_add(planned, json_op(&p->op[i]));
+}
+
+/* One document for all of them, or, after a failure, none. */
+void json_plans(enum xit x)
+{
+	struct json_object *o;
+
+	if (planned && x == XIT_OK) {
+		o = envelope();
+		add(o, "dry-run", planned);
+		print(o, false);
+	} else {
+		json_object_put(planned);
+	}
+	planned = NULL;
 }

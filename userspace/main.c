@@ -453,6 +453,7 @@ static enum xit finish(enum xit x)
 			json_error(&the_err);
 		x = the_err.xit;
 	}
+	json_plans(x);
 	if (fflush(stdout) || ferror(stdout)) {
 		fputs("qmirrorctl: cannot write the output\n", stderr);
 		if (x == XIT_OK)

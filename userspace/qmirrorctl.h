@@ -657,6 +657,7 @@ struct json_object;
 void json_status(const struct listing *l, bool line);
 void json_error(const struct err *e);
 void json_plan(const struct plan *p);
+void json_plans(enum xit x);
 struct json_object *json_mirror(const struct mirror *m);
 struct json_object *json_snapshot(const struct snapshot *s);
 void json_line(struct json_object *o);

@@ -52,6 +52,9 @@ is "$(get 'd["mirrors"]')" '[]' "no mirrors"
 tool 0 "status of all" status --json
 valid "it"
 is "$(get 'len(d["snapshots"])')" 2 "both"
+tool 0 "dry run of two" snapshot remove a b --dry-run --json
+valid "it"
+is "$(get '" ".join(s["device"] for s in d["dry-run"] if s["op"] == "remove")')" "a-snap a-qsrc b-snap b-qsrc" "both in one document"
 tool 0 "release" snapshot release a 0 64K --json
 valid "it"
 tool 0 "remove" snapshot remove b --json

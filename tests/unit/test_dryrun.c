@@ -259,6 +259,7 @@ static enum xit tool(const char *line)
 	x = parse_command(argc, argv, &v, &first);
 	if (x == XIT_OK)
 		x = v->run(argc - first, argv + first);
+	json_plans(x);
 	fflush(stdout);
 	dup2(saved, 1);
 	close(saved);
@@ -326,6 +327,31 @@ static void start_json(void **state __unused_arg)
 			 XIT_OK);
 	assert_non_null(strstr(out, "\"dry-run\""));
 	assert_non_null(strstr(out, "\"table\": \"0 2048 qmirror 8:32 0 8:16 0\""));
+}
+
+/* Devices that end each for itself make one document all the same. */
+static void one_document(void **state __unused_arg)
+{
+	static const char *const lines[] = {
+		"mirror cancel m run --force --dry-run --json",
+		"mirror complete m part --force --dry-run --json",
+	};
+	static const char *const last[] = { "\"run\"", "\"part\"" };
+	const char *first;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(lines); i++) {
+		assert_int_equal(tool(lines[i]), XIT_OK);
+		first = strstr(out, "\"version\"");
+		assert_non_null(first);
+		assert_null(strstr(first + 1, "\"version\""));
+		assert_non_null(strstr(out, "\"m-qsrc\""));
+		assert_non_null(strstr(out, last[i]));
+	}
+	/* nor does a failure leave half a one before the error's */
+	assert_int_equal(tool("mirror cancel m stop --dry-run --json"),
+			 XIT_STATE);
+	assert_string_equal(out, "");
 }
 
 static void refused(void **state __unused_arg)
@@ -604,6 +630,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(start), cmocka_unit_test(start_args),
 		cmocka_unit_test(start_4k), cmocka_unit_test(start_json),
+		cmocka_unit_test(one_document),
 		cmocka_unit_test(refused), cmocka_unit_test(lvm),
 		cmocka_unit_test(complete), cmocka_unit_test(group_of_two),
 		cmocka_unit_test(cancel), cmocka_unit_test(messages),
