@@ -201,13 +201,16 @@ static enum xit job_ended(const struct end *e)
 		       e->m.dev.name);
 }
 
+/* An advice that ends in a blank is a command for e. */
 static enum xit state_error(const struct end *e, const char *advice)
 {
+	bool command = advice[strlen(advice) - 1] == ' ';
+
 	return err_set(XIT_STATE, ST_CHECK, EBUSY, e->m.dev.name,
-		       "%s is %s%s; %s", e->m.dev.name,
+		       "%s is %s%s; %s%s", e->m.dev.name,
 		       mstate_name(e->m.st.state),
 		       e->m.st.ending == END_CANCEL ? ", being cancelled" : "",
-		       advice);
+		       advice, command ? e->m.dev.name : "");
 }
 
 static enum xit check_complete_state(const struct end *e)
@@ -223,7 +226,7 @@ static enum xit check_complete_state(const struct end *e)
 			state_error(e, "not ready yet: wait for it, or use --wait");
 	case MS_PAUSED:
 	case MS_STANDBY:
-		return state_error(e, "type next: qmirrorctl mirror resume NAME");
+		return state_error(e, "type next: qmirrorctl mirror resume ");
 	default:
 		return job_ended(e);
 	}

@@ -370,7 +370,7 @@ static void refused(void **state __unused_arg)
 		{ "mirror start data nosuch --dry-run", XIT_NODEV, "TARGET" },
 		{ "mirror start data sdb --replaces big --dry-run", XIT_BUSY, "not one linear line" },
 		{ "mirror complete run --dry-run", XIT_STATE, "not ready yet" },
-		{ "mirror complete stop --dry-run", XIT_STATE, "mirror resume" },
+		{ "mirror complete stop --dry-run", XIT_STATE, "stop is standby; type next: qmirrorctl mirror resume stop" },
 		{ "mirror complete part --dry-run", XIT_BUSY, "sync none" },
 		{ "mirror complete data --dry-run", XIT_STATE, "no mirror" },
 		{ "mirror complete nosuch --dry-run", XIT_NODEV, "" },
