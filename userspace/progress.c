@@ -20,17 +20,25 @@ void progress_begin(struct progress *p)
 	p->rate = -1;
 }
 
-/* A moving average over some five seconds; unknown until the second look. */
+/*
+ * A moving average over some five seconds; unknown until the second look. An
+ * offset that falls is another job's. Only a job that runs is on its way to an
+ * end: one that is paused, or ready, or over, has no ETA.
+ */
 void rate_update(struct progress *p, struct mirror *m)
 {
 	uint64_t offset = m->st.offset << SECTOR_SHIFT;
 	int64_t now = now_ms();
 	double dt = (double)(now - p->last_ms) / 1000;
 
+	if (offset < p->last_offset) {
+		p->rate = -1;
+		p->last_ms = 0;
+	}
 	if (p->last_ms && dt < 0.2) {
 		m->rate = p->rate;
 	} else {
-		if (p->last_ms && offset >= p->last_offset) {
+		if (p->last_ms) {
 			double r = (double)(offset - p->last_offset) / dt;
 			double a = 1 - exp(-dt / 5);
 
@@ -41,7 +49,8 @@ void rate_update(struct progress *p, struct mirror *m)
 		m->rate = p->rate;
 	}
 	m->eta = -1;
-	if (m->rate > 1 && m->st.len >= m->st.offset)
+	if (m->st.state == MS_RUNNING && m->rate > 1 &&
+	    m->st.len >= m->st.offset)
 		m->eta = (double)((m->st.len - m->st.offset) << SECTOR_SHIFT) /
 			 m->rate;
 }

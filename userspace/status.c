@@ -408,11 +408,27 @@ static enum xit gather(int argc, char **argv, struct listing *l)
 	return x;
 }
 
+/* A job that is gone has no rate to leave to the next one of its name. */
+static void forget_gone(const struct mirror *m, size_t n, struct progress *p,
+			size_t pn, char (*names)[NAME_LEN])
+{
+	size_t i, k;
+
+	for (k = 0; k < pn; k++) {
+		for (i = 0; i < n; i++)
+			if (strcmp(names[k], m[i].dev.name) == 0)
+				break;
+		if (i == n)
+			p[k] = (struct progress){ .rate = -1 };
+	}
+}
+
 static void rates(struct mirror *m, size_t n, struct progress **p, size_t *pn,
 		  char (**names)[NAME_LEN])
 {
 	size_t i, k;
 
+	forget_gone(m, n, *p, *pn, *names);
 	for (i = 0; i < n; i++) {
 		for (k = 0; k < *pn; k++)
 			if (strcmp((*names)[k], m[i].dev.name) == 0)

@@ -54,6 +54,8 @@ is "$(machine)" "$before" "nothing was done"
 
 "$CTL" events --json > /tmp/events 2> /tmp/events.err &
 EV=$!
+"$CTL" status --watch --json > /tmp/seen 2> /tmp/seen.err &
+WATCH=$!
 tool 0 "start" mirror start data "$B" --json --speed 512K --on-target-error stop
 valid "it"
 field type mirror
@@ -70,8 +72,10 @@ field ending None
 field final False
 field rate None
 field eta None
+ok "--watch tells a rate and an ETA" until_true 10 grep -Eq '"rate":[1-9][0-9]*,"eta":[0-9]' /tmp/seen
 tool 0 "pause" mirror pause data --json
 valid "it"
+ok "and sees it paused" until_true 10 grep -q '"status":"paused"' /tmp/seen
 tool 0 "status" status data --json
 valid "it"
 field paused True
@@ -111,6 +115,18 @@ tool 0 "start onto a bad disk" mirror start data bad --force --json
 tool 7 "wait" mirror wait data --json
 valid "it"
 is "${J[error.class]}" GenericError "its class"
+ok "--watch sees the second job" until_true 10 grep -q '"target":"/dev/mapper/bad"' /tmp/seen
+kill "$WATCH"
+is "$(/usr/bin/python3 -S -c '
+import json
+last = None
+for l in open("/tmp/seen"):
+    m = (json.loads(l)["mirrors"] or [None])[0]
+    if m and m["status"] != "running" and m["eta"] is not None:
+        print(m["status"], "with an ETA")
+    if m and (not last or last["target"] != m["target"]) and m["rate"] is not None:
+        print("onto", m["target"], "from its first line with a rate")
+    last = m' | sort -u)" "" "an ETA while it runs only, no rate of another job"
 like "$ERR" 'data: the job ended \(target:write:EIO:[0-9]+\), so ready cannot come any more; type next: qmirrorctl mirror cancel data' "says what and what next"
 tool 0 "status" status --json
 valid "it"
