@@ -438,7 +438,20 @@ static enum xit run_ops(const struct plan *p, size_t from, size_t to)
 	return x;
 }
 
-static enum xit critical_failed(const struct op *op, int r)
+/* An ending, and the end of a snapshot, have begun before the suspends. */
+static const char *untouched(enum jverb verb)
+{
+	switch (verb) {
+	case JV_END:
+		return "nothing was swapped; try again";
+	case JV_UNSNAPSHOT:
+		return "the snapshot has ended, its old table is not back; try again";
+	default:
+		return "nothing was changed";
+	}
+}
+
+static enum xit critical_failed(enum jverb verb, const struct op *op, int r)
 {
 	if (r == -ESTALE)
 		return err_set(XIT_BUSY, ST_SUSPEND, EBUSY, op->dev,
@@ -472,12 +485,12 @@ static enum xit critical_failed(const struct op *op, int r)
 	default:
 		if (r == -ETIMEDOUT)
 			return err_set(XIT_TIMEOUT, ST_SUSPEND, r, op_owner(op),
-				       "%s: I/O in flight did not end in time, so it could not be suspended; nothing was changed",
-				       op->dev);
+				       "%s: I/O in flight did not end in time, so it could not be suspended; %s",
+				       op->dev, untouched(verb));
 		if (r == -EINTR)
 			return err_set(XIT_FAIL, ST_SUSPEND, r, op_owner(op),
-				       "%s: interrupted; nothing was changed",
-				       op->dev);
+				       "%s: interrupted; %s",
+				       op->dev, untouched(verb));
 		return err_set(XIT_FAIL, ST_SUSPEND, r, op_owner(op),
 			       "%s: cannot suspend: %s", op->dev, strerror(-r));
 	}
@@ -540,7 +553,7 @@ static enum xit run_critical(struct plan *p, size_t from, size_t n, int dog)
 	if (r && p->j.verb == JV_SNAPSHOT && res.side == RESCUE_FORWARD &&
 	    !res.eno)
 		return XIT_OK;
-	return r ? critical_failed(&p->op[from + at], r) : XIT_OK;
+	return r ? critical_failed(p->j.verb, &p->op[from + at], r) : XIT_OK;
 }
 
 /* The same way back for a failing step as for a dead run. */

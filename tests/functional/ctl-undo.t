@@ -39,6 +39,16 @@ is "$(table_of victim)" "0 $LEN linear $(dmsetup info -c --noheadings --separato
 ok "victim-qsrc is gone" eval '! exists victim-qsrc'
 wait "$D"
 is "$?" 0 "the slow write has ended well"
+dmsetup load slow --table "0 $LEN delay $A 0 3000" && dmsetup resume slow
+tool 0 "a mirror of it" mirror start victim "$B" --sync none --copy-mode write-blocking --wait
+"$TOOLS/dio" $DM/victim w:0:8:g1 > /dev/null 2>&1 &
+D=$!
+sleep 0.3
+tool 6 "an ending that takes too long" mirror complete victim --force --timeout 500ms
+like "$ERR" 'victim: I/O in flight did not end in time, so it could not be suspended; nothing was swapped' "says so"
+is "$(job_state victim)" pending "for the job has been asked"
+wait "$D"
+tool 0 "back" mirror cancel victim --force
 
 # --- a failing step is undone by the run itself ---
 bad=''

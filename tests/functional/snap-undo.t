@@ -95,6 +95,16 @@ dmsetup remove victim slow
 # --- Ctrl-C while one is suspended and another still waited for ---
 mk_dm slow "0 $LEN delay ${DISK[c]} 0 3000"
 mk_dm victim "0 $LEN linear $DM/slow 0"
+tool 0 "create" snapshot create "victim=${S[c]}" --force
+"$TOOLS/dio" $DM/victim w:0:8:g1 > /dev/null 2>&1 &
+D=$!
+sleep 0.3
+tool 6 "a remove that takes too long" snapshot remove victim --timeout 1s
+like "$ERR" 'victim: I/O in flight did not end in time, .*; the snapshot has ended, its old table is not back' "says what is done and what is not"
+unlike "$ERR" 'nothing was changed' "and nothing else"
+ok "so it is" eval '! exists victim-snap && [[ $(table_of victim) == *cbw* ]]'
+wait "$D"
+tool 0 "again" snapshot remove victim
 # Four writers, spread over the 3 s: at no moment is nothing in flight.
 D=()
 for i in 0 1 2 3; do
