@@ -69,7 +69,9 @@ static void log_event(struct qm_job *job, const struct qm_event *e)
 		DMINFO("%s: %s", job->name, qm_state_names[e->state]);
 		break;
 	case QM_EV_SYNCED:
-		DMINFO("%s: synced", job->name);
+		/* Comes and goes at the guest's pace when the target is flaky. */
+		if (__ratelimit(&job->synced_log))
+			DMINFO("%s: synced", job->name);
 		break;
 	case QM_EV_FINAL:
 		DMINFO("%s: final", job->name);

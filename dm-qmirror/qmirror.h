@@ -76,6 +76,7 @@
 #include <linux/llist.h>
 #include <linux/mutex.h>
 #include <linux/percpu-refcount.h>
+#include <linux/ratelimit.h>
 #include <linux/seqlock.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
@@ -449,6 +450,7 @@ struct qm_job {
 	/* events, under lock */
 	struct qm_event events[QM_NR_EVENTS];
 	unsigned int nr_events;
+	struct ratelimit_state synced_log;	/* no lock: the work only */
 	struct mutex live_lock;		/* against destructors */
 	struct qm_target *live;		/* under live_lock */
 

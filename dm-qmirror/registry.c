@@ -109,6 +109,9 @@ static void init_job(struct qm_job *job)
 	INIT_WORK(&job->io_work, qm_io_work);
 	INIT_WORK(&job->send_work, qm_send_work);
 	INIT_WORK(&job->event_work, qm_event_work);
+	ratelimit_default_init(&job->synced_log);
+	/* What was left out is told by nobody: it says nothing that counts. */
+	ratelimit_set_flags(&job->synced_log, RATELIMIT_MSG_ON_RELEASE);
 	INIT_WORK(&job->orphan_work, qm_orphan_work);
 	INIT_WORK(&job->release_work, release_work);
 	INIT_DELAYED_WORK(&job->state_work, qm_state_work);

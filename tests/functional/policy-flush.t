@@ -117,5 +117,25 @@ t_wait "a good flush in between: synced" '^ready yes ' 10
 unmirror
 t_equal "a good flush in between: legs equal"
 
+
+# A flush that fails again and again, ignored: each time the mirror is in sync
+# again at once, which is the guest's pace and so no line of log each time.
+mirror sync none copy_mode write-blocking on_target_error ignore
+wait_st '^ready yes '
+dm swap tgt "$TABLE"
+log_mark
+begin=${EPOCHREALTIME/./} n=0
+while ((n < 40)); do
+	dio $DM/m w:2048:8:g313 f > /dev/null && wait_st '^ready yes ' 10 || break
+	((++n))
+done
+took=$(((${EPOCHREALTIME/./} - begin) / 1000000))
+t_is "$n $(field terr)" "40 40" "ignore: each flush fails and is made good"
+# ten in each five seconds, as printk_ratelimit() has it
+t_between "ignore: few lines of log ($took s)" "$(log_new | grep -c 'm: ')" 1 \
+	$((10 * (took / 5 + 1) + 5))
+heal tgt
+unmirror
+
 rig_down
 finish
