@@ -65,6 +65,12 @@ static void eta_text(double eta, char *buf, size_t size)
 		snprintf(buf, size, "%.1f h", eta / 3600);
 }
 
+/* A bar is for what has an end: 'ready' is a state and not 100 %. */
+static bool has_end(const struct mirror *m)
+{
+	return m->st.state == MS_RUNNING || m->st.state == MS_PAUSED;
+}
+
 /* The figures come first: the bar takes what the line has left. */
 static void bar_text(const struct mirror *m, char *buf, size_t size, int width)
 {
@@ -76,10 +82,14 @@ static void bar_text(const struct mirror *m, char *buf, size_t size, int width)
 	eta_text(m->eta, eta, sizeof(eta));
 	snprintf(head, sizeof(head), "%s: %s", m->dev.name,
 		 mstate_name(m->st.state));
+	human_size(m->st.offset << SECTOR_SHIFT, a, sizeof(a));
+	human_size(m->st.len << SECTOR_SHIFT, b, sizeof(b));
+	if (!has_end(m)) {
+		snprintf(buf, size, "%s  %s of %s", head, a, b);
+		return;
+	}
 	snprintf(tail, sizeof(tail), "%5.1f %%  %s of %s  %s%s  ETA %s",
-		 part * 100,
-		 human_size(m->st.offset << SECTOR_SHIFT, a, sizeof(a)),
-		 human_size(m->st.len << SECTOR_SHIFT, b, sizeof(b)),
+		 part * 100, a, b,
 		 m->rate < 0 ? "-" : human_size((uint64_t)m->rate, r, sizeof(r)),
 		 m->rate < 0 ? "" : "/s", eta);
 	n = width - (int)strlen(head) - (int)strlen(tail) - 5;

@@ -59,6 +59,9 @@ unlike "$(< /tmp/tty)" '\[[#.]+\]' "nor with --json"
 tool 0 "full speed" mirror set data speed=0
 script -qec "$CTL mirror wait data" /tmp/tty > /dev/null < /dev/null
 like "$(< /tmp/tty)" $'data: ready\r' "ready is its own word"
+timeout 20 script -qec "$CTL mirror wait data --for pending --timeout 1" /tmp/tty > /dev/null < /dev/null
+like "$(< /tmp/tty)" $'data: ready  8\.0 MiB of 8\.0 MiB' "also while there is something to wait for"
+unlike "$(< /tmp/tty)" '%' "and no per cent"
 
 # --- goals ---
 tool 0 "ready already" mirror wait data --for ready
