@@ -49,7 +49,7 @@ make_all()
 	local q="0 $LEN qmirror @a 0 @b 0"
 	mk linear "" "0 $LEN linear @a 0"
 	# How far is a ratio of 1 from 1 on this machine?
-	mk control "" "0 $LEN linear @a 0"
+	mk linear-again "" "0 $LEN linear @a 0"
 	mk qmirror-background dm-qmirror "$q 2 sync none"
 	mk qmirror-nobounce dm-qmirror \
 		"$q 5 sync none copy_mode write-blocking no_bounce"
