@@ -163,6 +163,7 @@ plain() # FS LOAD
 
 # --- (a) mirrored, READY, moved to the target -------------------------------------
 
+all_copied() { [[ "$(dm_field data dirty) $(dm_field data in_flight)" == "0 0" ]]; }
 # Slow at first, so that the load meets the copying; then as fast as it goes.
 # Background mode does not promise READY under a load, so there it may come after.
 mirrored() # FS LOAD COPY-MODE
@@ -188,7 +189,8 @@ mirrored() # FS LOAD COPY-MODE
 	before=$(listing $MNT)
 	ok "$CELL: unmount" umount $MNT
 	tool 0 "$CELL: READY" mirror wait data --for ready --timeout 5m
-	is "$(dm_field data dirty) $(dm_field data in_flight)" "0 0" "$CELL: nothing is dirty"
+	# In background mode it was READY before; what unmounting wrote comes after.
+	ok "$CELL: nothing is dirty" until_true 60 all_copied
 	is "$(dm_field data source_errors) $(dm_field data target_errors)" "0 0" "$CELL: no errors"
 	ok "$CELL: the legs are equal" legs_equal "$A" 0 "$B" 0 "$LEN"
 	tool 0 "$CELL: complete" mirror complete data --wait --timeout 2m
@@ -233,11 +235,13 @@ snapshotted() # FS LOAD
 }
 snap_state() { local w; read -r -a w <<< "$(dm_status data)"; echo "${w[3]-}"; }
 
-# The view as it is; and, as files that were open and deleted are still to be cleared
-# (xfs leaves its log for that when frozen), a dm-snapshot over it after its recovery.
+# The view as it is, but not of xfs: that leaves its log to be replayed when it is
+# frozen, with free blocks to be counted anew, for which xfs_repair -n ends with 1 on a
+# plain copy, too. And, as files that were open and deleted are still to be cleared, a
+# dm-snapshot over it after its recovery.
 view_clean() # FS
 {
-	ok "$CELL: fsck -n of the view" fsck_n "$1" $DM/data-snap
+	[[ $1 == xfs ]] || ok "$CELL: fsck -n of the view" fsck_n "$1" $DM/data-snap
 	wipe "$COW"
 	mk_dm over "0 $LEN snapshot $DM/data-snap $COW N 8"
 	ok "$CELL: a writable copy of the view mounts" mount -o "$(copy_opts "$1")" $DM/over $VIEW
