@@ -55,6 +55,26 @@ static struct bc_range_bucket *bucket_of(struct bc_range_lock *rl,
 				    BC_RANGE_BUCKETS_BITS)];
 }
 
+/* The nodes of the bucket are in the tree from here on. */
+static void __use_tree(struct bc_range_bucket *b)
+{
+	struct bc_range *single;
+
+	if (READ_ONCE(b->single) == BC_RANGE_TREE)
+		return;
+	/* Its holder set the node up before; it cannot go without the lock now. */
+	single = xchg(&b->single, BC_RANGE_TREE);
+	if (single)
+		tree_insert(single, &b->tree);
+}
+
+static void __leave_tree(struct bc_range_bucket *b)
+{
+	if (RB_EMPTY_ROOT(&b->tree.rb_root))
+		/* What was done under the ranges; pairs with the cmpxchg. */
+		smp_store_release(&b->single, NULL);
+}
+
 /* Count those in the way and let them know that somebody waits. */
 static unsigned int __count_blockers(struct bc_range_bucket *b,
 				     struct bc_range *range)
@@ -89,8 +109,11 @@ bool bc_range_acquire(struct bc_range_lock *rl, struct bc_range *range,
 
 	range->blockers = 0;
 	range->waited = false;
+	if (likely(!cmpxchg(&b->single, NULL, range)))
+		return true;
 
 	spin_lock_irqsave(&b->lock, flags);
+	__use_tree(b);
 	if (!RB_EMPTY_ROOT(&b->tree.rb_root)) {
 		if (wait == BC_RANGE_TRY) {
 			if (tree_iter_first(&b->tree, range->start,
@@ -131,16 +154,6 @@ static void __unblock(struct bc_range_bucket *b, struct bc_range *range,
 	}
 }
 
-/* Most nodes are alone in their bucket: then there is nothing to rebalance. */
-static void __remove(struct bc_range_bucket *b, struct bc_range *range)
-{
-	if (likely(b->tree.rb_root.rb_node == &range->rb &&
-		   !range->rb.rb_left && !range->rb.rb_right))
-		b->tree = RB_ROOT_CACHED;
-	else
-		tree_remove(range, &b->tree);
-}
-
 /**
  * bc_range_release() - give a held range back
  * @rl: the lock
@@ -155,8 +168,12 @@ void bc_range_release(struct bc_range_lock *rl, struct bc_range *range)
 	unsigned long flags;
 	LIST_HEAD(granted);
 
+	if (likely(cmpxchg(&b->single, range, NULL) == range))
+		return;
+
 	spin_lock_irqsave(&b->lock, flags);
-	__remove(b, range);
+	tree_remove(range, &b->tree);
+	__leave_tree(b);
 	if (unlikely(b->waiting))
 		__unblock(b, range, &granted);
 	spin_unlock_irqrestore(&b->lock, flags);
@@ -184,12 +201,14 @@ void bc_range_walk(struct bc_range_lock *rl,
 		unsigned long flags;
 
 		spin_lock_irqsave(&b->lock, flags);
+		__use_tree(b);
 		for (rb = rb_first_cached(&b->tree); rb; rb = rb_next(rb)) {
 			struct bc_range *n = rb_entry(rb, struct bc_range, rb);
 
 			if (!n->blockers)
 				fn(n, data);
 		}
+		__leave_tree(b);
 		spin_unlock_irqrestore(&b->lock, flags);
 	}
 }

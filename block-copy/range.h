@@ -10,6 +10,18 @@
  * Nodes live in a fixed array of hashed buckets, one bucket a 1 MiB zone, so
  * a range must not cross a multiple of BC_ZONE_SECTORS.
  *
+ * A node that is alone in its bucket takes it and gives it back with one cmpxchg
+ * on bucket->single, without the lock:
+ *
+ *	NULL		the bucket is empty
+ *	a node		it alone is there, and holds its range
+ *	BC_RANGE_TREE	all nodes are in the tree, under the lock
+ *
+ * Who finds another there, or walks, takes the lock and moves it into the tree;
+ * who takes the last one out of the tree leaves NULL behind.  Each change is a
+ * full barrier or, under the lock, a release: what a holder did is seen by the
+ * next.
+ *
  * Locks: bucket->lock only, with interrupts off; every function may be called
  * from any context.  The callback of a granted node runs with no lock held.
  */
@@ -49,11 +61,21 @@ struct bc_range {
 	u8 kind;
 };
 
+/**
+ * struct bc_range_bucket - the nodes of some zones
+ * @single: see the head of this file
+ * @lock: all below, and the nodes in the tree
+ * @waiting: nodes with blockers != 0
+ * @tree: empty unless @single is BC_RANGE_TREE
+ */
 struct bc_range_bucket {
-	spinlock_t lock;	/* all below, and the nodes in the tree */
-	unsigned int waiting;	/* nodes with blockers != 0 */
+	struct bc_range *single;
+	spinlock_t lock;
+	unsigned int waiting;
 	struct rb_root_cached tree;
 } ____cacheline_aligned_in_smp;
+
+#define BC_RANGE_TREE	((struct bc_range *)-1L)
 
 /* The lock itself: one per mirrored device. */
 struct bc_range_lock {

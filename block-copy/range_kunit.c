@@ -46,6 +46,17 @@ static bool take(struct bc_range_lock *rl, struct node *node, sector_t start,
 	return bc_range_acquire(rl, &node->range, wait);
 }
 
+static void nothing_left(struct kunit *test, const struct bc_range_lock *rl)
+{
+	unsigned int i;
+
+	for (i = 0; i < 1U << BC_RANGE_BUCKETS_BITS; i++) {
+		KUNIT_EXPECT_PTR_EQ(test, rl->buckets[i].single, (struct bc_range *)NULL);
+		KUNIT_EXPECT_TRUE(test, RB_EMPTY_ROOT(&rl->buckets[i].tree.rb_root));
+		KUNIT_EXPECT_EQ(test, rl->buckets[i].waiting, 0U);
+	}
+}
+
 static void range_try(struct kunit *test)
 {
 	struct bc_range_lock rl = {};
@@ -123,6 +134,7 @@ static void range_walk(struct kunit *test)
 	bc_range_walk(&rl, count_held, &sectors);
 	KUNIT_EXPECT_EQ(test, sectors, (sector_t)16);
 	bc_range_release(&rl, &c.range);
+	nothing_left(test, &rl);
 	bc_range_lock_exit(&rl);
 }
 
@@ -213,16 +225,6 @@ static void model_release(struct list_model *m, struct rnd_state *rnd)
 		m->order[i] = m->order[i + 1];
 }
 
-static void nothing_left(struct kunit *test, const struct bc_range_lock *rl)
-{
-	unsigned int i;
-
-	for (i = 0; i < 1U << BC_RANGE_BUCKETS_BITS; i++) {
-		KUNIT_EXPECT_TRUE(test, RB_EMPTY_ROOT(&rl->buckets[i].tree.rb_root));
-		KUNIT_EXPECT_EQ(test, rl->buckets[i].waiting, 0U);
-	}
-}
-
 static void range_against_list(struct kunit *test)
 {
 	struct list_model *m = kunit_kzalloc(test, sizeof(*m), GFP_KERNEL);
@@ -268,11 +270,20 @@ struct race {
 	struct racer racer[RACERS];
 	/* changed by whoever holds the sector, without another lock or atomic */
 	unsigned long count[PLACES];
+	unsigned long bad_looks;	/* under the lock of the one bucket */
 };
 
 static void racer_granted(struct bc_range *range)
 {
 	complete(&container_of(range, struct racer, range)->granted);
+}
+
+static void look_at_held(struct bc_range *range, void *data)
+{
+	struct racer *racer = container_of(range, struct racer, range);
+
+	if (range->blockers || range->start > range->last || racer->race != data)
+		racer->race->bad_looks++;
 }
 
 static void one_turn(struct racer *me)
@@ -304,8 +315,11 @@ static void take_turns(struct work_struct *work)
 	struct racer *me = container_of(work, struct racer, work);
 	unsigned int i;
 
-	for (i = 0; i < TURNS; i++)
+	for (i = 0; i < TURNS; i++) {
 		one_turn(me);
+		if (!(prandom_u32_state(&me->rnd) % 64))
+			bc_range_walk(&me->race->rl, look_at_held, me->race);
+	}
 }
 
 static void range_race(struct kunit *test)
@@ -335,6 +349,7 @@ static void range_race(struct kunit *test)
 	for (i = 0; i < PLACES; i++)
 		counted += race->count[i];
 	KUNIT_EXPECT_EQ(test, counted, held);
+	KUNIT_EXPECT_EQ(test, race->bad_looks, 0UL);
 	nothing_left(test, &race->rl);
 	bc_range_lock_exit(&race->rl);
 }

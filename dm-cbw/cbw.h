@@ -82,6 +82,7 @@
 #include <linux/workqueue.h>
 
 #include "compat.h"
+#include "bio.h"
 #include "args.h"
 #include "bits.h"
 #include "disk.h"

@@ -165,6 +165,7 @@ static int cbw_map(struct dm_target *ti, struct bio *bio)
 
 	bio_set_dev(bio, t->source);
 	bio->bi_iter.bi_sector = t->start + sector;
+	bc_bio_name_segment(bio);
 	if (bio_op(bio) == REQ_OP_READ || unlikely(!sectors))
 		return DM_MAPIO_REMAPPED;
 	if (READ_ONCE(snap->bits.state) != CBW_ARMED)

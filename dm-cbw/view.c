@@ -76,6 +76,7 @@ static int cbw_view_map(struct dm_target *ti, struct bio *bio)
 	bio_clear_polled(bio);
 	bio_set_dev(bio, v->dev[side]->bdev);
 	bio->bi_iter.bi_sector = v->start[side] + sector;
+	bc_bio_name_segment(bio);
 
 	rd = dm_per_bio_data(bio, sizeof(*rd));
 	rd->gen = gen;

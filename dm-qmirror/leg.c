@@ -278,14 +278,10 @@ static void leg_end_io(struct bio *bio)
 
 /**
  * qm_leg_arm() - a leg is about to be sent: it can be given up from here on
- * @leg: bio initialised, @range, and @guest or @done set
- *
- * @guest, not yet submitted itself, waits for the leg.
+ * @leg: bio initialised, @range, and @guest or @done set; @guest waits for it
  */
 void qm_leg_arm(struct qm_leg *leg)
 {
-	if (leg->guest)
-		bio_inc_remaining(leg->guest);
 	leg->bio.bi_end_io = leg_end_io;
 	leg->bio.bi_iter.bi_sector = leg->job->leg[QM_TARGET].start +
 				     leg->range.start;
@@ -296,14 +292,29 @@ void qm_leg_arm(struct qm_leg *leg)
 }
 
 /**
- * qm_leg_submit() - send an armed leg to the target
- * @leg: armed
- * @in_map: from dm's map
+ * qm_leg_never_waits() - can a leg be sent from dm's map?
+ * @leg: bio initialised
  *
- * Nobody waits here for a target that has no free tags: neither a worker, nor
- * the guest's task, which may be dm's own worker, nor the source's half, which
- * is behind ours on current->bio_list.  So writes go with REQ_NOWAIT, and what
- * cannot go at once is left to send_work.
+ * Nobody waits there for a target that has no free tags: neither the guest's
+ * task, which may be dm's own worker, nor the source's half, which is behind
+ * ours on current->bio_list.  So writes go with REQ_NOWAIT, and what cannot go at
+ * once is left to send_work.
+ *
+ * Return: true if qm_leg_submit() may be told so.
+ */
+bool qm_leg_never_waits(const struct qm_leg *leg)
+{
+	if (unlikely(leg->flush || bio_op(&leg->bio) == REQ_OP_DISCARD))
+		return false;
+	return likely(qm_may_nowait(&leg->bio)) ||
+	       (!bdev_nowait(leg->bio.bi_bdev) &&
+		!READ_ONCE(leg->job->nr_orphans));
+}
+
+/**
+ * qm_leg_submit() - send an armed leg to the target
+ * @leg: armed; its bio knows who pays for it
+ * @in_map: from dm's map, before @guest itself; qm_leg_never_waits()
  */
 void qm_leg_submit(struct qm_leg *leg, bool in_map)
 {
@@ -318,18 +329,13 @@ void qm_leg_submit(struct qm_leg *leg, bool in_map)
 		target_ended(leg, QM_STS_NOT_SENT);
 		return;
 	}
-	if (unlikely(!in_map || leg->flush ||
-		     bio_op(&leg->bio) == REQ_OP_DISCARD)) {
+	if (unlikely(!in_map)) {
 		send_leg_later(leg);
-	} else if (likely(qm_may_nowait(&leg->bio))) {
-		leg->bio.bi_opf |= REQ_NOWAIT;
-		submit_bio_noacct(&leg->bio);
-	} else if (bdev_nowait(leg->bio.bi_bdev) ||
-		   READ_ONCE(job->nr_orphans)) {
-		send_leg_later(leg);
-	} else {
-		submit_bio_noacct(&leg->bio);
+		return;
 	}
+	if (likely(bdev_nowait(leg->bio.bi_bdev)))
+		leg->bio.bi_opf |= REQ_NOWAIT;
+	dm_submit_bio_remap(leg->guest, &leg->bio);
 }
 
 /* What workers send to the target; the only one that may wait for it. */
@@ -607,31 +613,62 @@ void qm_timeout_work(struct work_struct *work)
 			   msecs_to_jiffies(clamp(ms / 8, 5U, 1000U)));
 }
 
+/**
+ * qm_bio_again() - prepare a bio that has ended to be sent to the target again
+ * @job: the job
+ * @bio: the bio; bi_iter and, of a clone, the flag are still to be set
+ * @guest: on whose behalf; sent to the source, and waits for @bio
+ * @bvecs: what it consists of
+ * @opf: operation and flags
+ *
+ * Any context.
+ */
+void qm_bio_again(struct qm_job *job, struct bio *bio, struct bio *guest,
+		  struct bio_vec *bvecs, blk_opf_t opf)
+{
+	bio_end_io_t *end_io = bio->bi_end_io;
+	unsigned short prio = bio->bi_ioprio;
+	bool counted = bio_flagged(bio, BIO_CGROUP_ACCT);
+
+	bio_uninit(bio);
+	bio_init(bio, NULL, bvecs, 0, opf);
+	bio->bi_bdev = job->leg[QM_TARGET].bdev;
+	qm_pay_alike(bio, guest);
+	if (counted)
+		bio_set_flag(bio, BIO_CGROUP_ACCT);
+	bio->bi_ioprio = prio;
+	bio->bi_end_io = end_io;
+}
+
 /*
  * Once more, from send_work: as it was if it was refused for want of tags;
- * zeroes as data if the target could not write them otherwise.
+ * zeroes as data if the target could not write them otherwise.  Meanwhile the leg
+ * cannot be given up, so that its guest stays.
  */
 static void redo_leg(struct qm_leg *leg)
 {
 	struct bio *bio = &leg->bio;
-	unsigned short prio = bio->bi_ioprio;
-	bool zeroes = (leg->opf & REQ_OP_MASK) == REQ_OP_WRITE_ZEROES;
-	bool as_data = zeroes && !qm_refused_nowait(bio);
+	struct bio_vec *bvecs = leg->bvecs;
 
-	if (as_data)
-		leg->opf = REQ_OP_WRITE | (leg->opf & (REQ_FUA | REQ_SYNC));
-	bio_uninit(bio);
-	bio_init(bio, leg->job->leg[QM_TARGET].bdev,
-		 as_data ? zero_bvecs : leg->bvecs, 0, leg->opf);
-	bio->bi_vcnt = DIV_ROUND_UP(leg->iter.bi_size, PAGE_SIZE);
-	if (zeroes && !as_data) {
-		bio->bi_io_vec = NULL;
-		bio->bi_vcnt = 0;
+	if (cmpxchg(&leg->state, QM_LEG_IN_FLIGHT, QM_LEG_IDLE) !=
+	    QM_LEG_IN_FLIGHT) {
+		orphan_ended(leg);
+		return;
 	}
+	if ((leg->opf & REQ_OP_MASK) == REQ_OP_WRITE_ZEROES) {
+		bvecs = NULL;
+		if (!qm_refused_nowait(bio)) {
+			bvecs = zero_bvecs;
+			leg->opf = REQ_OP_WRITE |
+				   (leg->opf & (REQ_FUA | REQ_SYNC));
+		}
+	}
+	qm_bio_again(leg->job, bio, leg->guest, bvecs, leg->opf);
 	bio->bi_iter = leg->iter;
-	bio->bi_ioprio = prio;
-	bio->bi_end_io = leg_end_io;
-	send_leg_later(leg);
+	if (bvecs)
+		bio->bi_vcnt = DIV_ROUND_UP(leg->iter.bi_size, PAGE_SIZE);
+	WRITE_ONCE(leg->state, QM_LEG_IN_FLIGHT);
+	qm_leg_submit(leg, false);
 }
 
 /* The part of io_work that is about legs. */

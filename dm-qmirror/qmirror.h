@@ -82,6 +82,7 @@
 #include <linux/workqueue.h>
 
 #include "compat.h"
+#include "bio.h"
 #include "bitmap.h"
 #include "disk.h"
 #include "policy.h"
@@ -565,7 +566,10 @@ struct qm_leg *qm_leg_alloc(struct qm_job *job, unsigned int pages, gfp_t gfp);
 struct qm_leg *qm_leg_take_reserve(struct qm_job *job);
 void qm_leg_free(struct qm_leg *leg);
 void qm_leg_arm(struct qm_leg *leg);
+bool qm_leg_never_waits(const struct qm_leg *leg);
 void qm_leg_submit(struct qm_leg *leg, bool in_map);
+void qm_bio_again(struct qm_job *job, struct bio *bio, struct bio *guest,
+		  struct bio_vec *bvecs, blk_opf_t opf);
 void qm_send_work(struct work_struct *work);
 void qm_leg_track(struct qm_leg *leg);
 blk_status_t qm_leg_end(struct qm_leg *leg);
@@ -641,6 +645,17 @@ static inline bool qm_may_nowait(const struct bio *bio)
 {
 	return bdev_nowait(bio->bi_bdev) && bio_sectors(bio) <=
 	       queue_max_sectors(bdev_get_queue(bio->bi_bdev));
+}
+
+/*
+ * Who wrote @guest pays for @bio, too.  @guest was sent to the source: what is
+ * below us may change its device, and with it its cgroup, while we look.
+ */
+static inline void qm_pay_alike(struct bio *bio, struct bio *guest)
+{
+	rcu_read_lock();
+	bio_clone_blkg_association(bio, guest);
+	rcu_read_unlock();
 }
 
 /* Ended because it could not go at once: to be sent again without NOWAIT. */

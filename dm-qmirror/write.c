@@ -52,6 +52,7 @@ static void remap_to_source(struct qm_job *job, struct qm_io *io,
 {
 	bio_set_dev(bio, job->leg[QM_SOURCE].bdev);
 	bio->bi_iter.bi_sector = job->leg[QM_SOURCE].start + io->sector;
+	bc_bio_name_segment(bio);
 }
 
 /*
@@ -123,6 +124,10 @@ static void plan_target(struct qm_job *job, struct qm_io *io)
 		}
 	}
 
+	io->target_sectors = io->sectors;
+	if (likely(!bc_bitmap_count(&job->dirty)))
+		return;
+
 	if ((start > qm_chunk_start(job, first) ||
 	     end < qm_chunk_end(job, first)) &&
 	    bc_bitmap_test(&job->dirty, first))
@@ -142,8 +147,11 @@ static void plan_target(struct qm_job *job, struct qm_io *io)
 static void clean_whole_chunks(struct qm_job *job, const struct qm_io *io)
 {
 	sector_t end = io->target_sector + io->target_sectors;
-	unsigned long chunk = qm_chunk(job, io->target_sector);
+	unsigned long chunk;
 
+	if (likely(!bc_bitmap_count(&job->dirty)))
+		return;
+	chunk = qm_chunk(job, io->target_sector);
 	if (io->target_sector > qm_chunk_start(job, chunk))
 		chunk++;
 	for (; chunk < job->nr_chunks && qm_chunk_end(job, chunk) <= end;
@@ -191,17 +199,13 @@ static bool all_zero(const struct qm_leg *leg, unsigned int bytes)
 	return true;
 }
 
-/*
- * A bio for the target on behalf of @guest, whose cgroup pays for it also when a
- * worker sends it: bio_init() would look at the current task.
- */
+/* A bio for the target; who pays for it is still to be said. */
 static void init_target_bio(struct qm_job *job, struct bio *bio,
-			    struct bio *guest, struct bio_vec *bvecs,
-			    unsigned short pages, blk_opf_t opf)
+			    struct bio_vec *bvecs, unsigned short pages,
+			    blk_opf_t opf)
 {
 	bio_init(bio, NULL, bvecs, pages, opf);
 	bio->bi_bdev = job->leg[QM_TARGET].bdev;
-	bio_clone_blkg_association(bio, guest);
 }
 
 /* Make the private copy and let the source be written from it, too. */
@@ -213,8 +217,7 @@ static void fill_leg(struct qm_job *job, struct qm_io *io, struct qm_leg *leg,
 	blk_opf_t flags = bio->bi_opf & LEG_FLAGS;
 	struct bio_vec bv;
 
-	init_target_bio(job, &leg->bio, bio, leg->bvecs, pages,
-			REQ_OP_WRITE | flags);
+	init_target_bio(job, &leg->bio, leg->bvecs, pages, REQ_OP_WRITE | flags);
 	leg->bio.bi_vcnt = pages;
 	leg->bvecs[pages - 1].bv_len = bytes - (pages - 1) * PAGE_SIZE;
 	leg->bio.bi_iter.bi_size = bytes;
@@ -225,6 +228,7 @@ static void fill_leg(struct qm_job *job, struct qm_io *io, struct qm_leg *leg,
 		bio_copy_data(&leg->bio, bio);
 
 	bio->bi_io_vec = leg->bvecs;
+	bio->bi_vcnt = pages;
 	bio->bi_iter.bi_idx = 0;
 	bio->bi_iter.bi_bvec_done = 0;
 
@@ -243,14 +247,29 @@ static void fill_leg(struct qm_job *job, struct qm_io *io, struct qm_leg *leg,
 }
 
 /*
- * The target's half first: it never waits (see qm_leg_submit()), and its time
- * does not run while the source has no free tags.
+ * Both halves, and who pays: the cgroup of who wrote.  dm alone knows it, for a
+ * write from the page cache it is not the current task's, and says it in
+ * dm_submit_bio_remap(): to the bio it sends and to the guest's own.
+ *
+ * In map the target's half goes first: it never waits (see qm_leg_submit()), and
+ * its time does not run while the source has no free tags.  What a worker sends
+ * goes after the source's half has heard from dm, and its time begins then.
  */
 static void send_both(struct qm_leg *leg, struct bio *bio, bool in_map)
 {
-	qm_leg_arm(leg);
-	qm_leg_submit(leg, in_map);
-	dm_submit_bio_remap(bio, NULL);
+	bio_inc_remaining(bio);
+	if (likely(in_map && qm_leg_never_waits(leg))) {
+		/* Before 2026 dm said nothing: then it is the task's. */
+		bio_clone_blkg_association(&leg->bio, bio);
+		qm_leg_arm(leg);
+		qm_leg_submit(leg, true);
+		dm_submit_bio_remap(bio, NULL);
+	} else {
+		dm_submit_bio_remap(bio, NULL);
+		qm_pay_alike(&leg->bio, bio);
+		qm_leg_arm(leg);
+		qm_leg_submit(leg, false);
+	}
 }
 
 /* Submit both halves, the target's visible to qm_give_up(). */
@@ -268,8 +287,6 @@ static void send_leg(struct qm_job *job, struct qm_io *io, struct qm_leg *leg,
 	send_both(leg, bio, in_map);
 }
 
-static void bare_end_io(struct bio *tbio);
-
 static void send_bare_later(struct qm_io *io)
 {
 	struct qm_job *job = io->job;
@@ -278,31 +295,31 @@ static void send_bare_later(struct qm_io *io)
 	queue_work(job->send_wq, &job->send_work);
 }
 
-/* bio_init_clone() without its price: it looks up the cgroup twice. */
-static void init_bare(struct qm_io *io, struct bio *bio, blk_opf_t opf)
+/* The target has it. */
+static void note_mirrored(struct qm_io *io)
 {
-	struct bio *tbio = &io->bio;
+	struct qm_job *job = io->job;
 
-	init_target_bio(io->job, tbio, bio, bio->bi_io_vec, 0, opf);
-	bio_set_flag(tbio, BIO_CLONED);
-	tbio->bi_ioprio = bio->bi_ioprio;
-	tbio->bi_end_io = bare_end_io;
+	this_cpu_add(job->stats->active_mirrored, io->target_sectors);
+	qm_since_set(job, io->target_sector, io->target_sectors);
 }
 
 /* no_bounce: the target's answer; AGAIN to NOWAIT: once more, by send_work. */
 static void bare_end_io(struct bio *tbio)
 {
 	struct qm_io *io = container_of(tbio, struct qm_io, bio);
-	blk_opf_t opf = tbio->bi_opf & ~REQ_NOWAIT;
 
 	if (unlikely(tbio->bi_status && qm_refused_nowait(tbio))) {
-		bio_uninit(tbio);
-		init_bare(io, bio_of(io), opf);
+		qm_bio_again(io->job, tbio, bio_of(io), bio_of(io)->bi_io_vec,
+			     tbio->bi_opf & ~REQ_NOWAIT);
+		bio_set_flag(tbio, BIO_CLONED);
 		tbio->bi_iter = io->iter;
 		send_bare_later(io);
 		return;
 	}
 	io->status = tbio->bi_status;
+	if (likely(!io->status))
+		note_mirrored(io);
 	bio_uninit(tbio);
 	bio_endio(bio_of(io));
 }
@@ -320,9 +337,16 @@ static void send_bare(struct qm_job *job, struct qm_io *io, struct bio *bio,
 		dm_submit_bio_remap(bio, NULL);
 		return;
 	}
-	init_bare(io, bio, REQ_OP_WRITE | (bio->bi_opf & LEG_FLAGS));
+	/* As bio_init_clone() does it, without its price. */
+	init_target_bio(job, tbio, bio->bi_io_vec, 0,
+			REQ_OP_WRITE | (bio->bi_opf & LEG_FLAGS));
+	bio_set_flag(tbio, BIO_CLONED);
+	tbio->bi_ioprio = bio->bi_ioprio;
+	tbio->bi_end_io = bare_end_io;
 	tbio->bi_iter = bio->bi_iter;
-	if (io->target_sector > io->sector)
+	if (likely(io->target_sectors == io->sectors))
+		tbio->bi_vcnt = bio->bi_vcnt;
+	else if (io->target_sector > io->sector)
 		bio_advance(tbio, (io->target_sector - io->sector) <<
 			    SECTOR_SHIFT);
 	tbio->bi_iter.bi_size = io->target_sectors << SECTOR_SHIFT;
@@ -331,15 +355,22 @@ static void send_bare(struct qm_job *job, struct qm_io *io, struct bio *bio,
 	io->bare = true;
 	this_cpu_add(job->stats->active_started, io->target_sectors);
 	bio_inc_remaining(bio);
-	if (likely(in_map && qm_may_nowait(tbio))) {
+	dm_submit_bio_remap(bio, NULL);	/* first, see send_both() */
+	if (unlikely(!in_map)) {
+		qm_pay_alike(tbio, bio);
+		send_bare_later(io);
+		return;
+	}
+	/* It is on current->bio_list until map returns. */
+	bio_clone_blkg_association(tbio, bio);
+	if (likely(qm_may_nowait(tbio))) {
 		tbio->bi_opf |= REQ_NOWAIT;
 		submit_bio_noacct(tbio);
-	} else if (in_map && !bdev_nowait(tbio->bi_bdev)) {
+	} else if (!bdev_nowait(tbio->bi_bdev)) {
 		submit_bio_noacct(tbio);
 	} else {
 		send_bare_later(io);
 	}
-	dm_submit_bio_remap(bio, NULL);
 }
 
 /*
@@ -386,7 +417,7 @@ static int start_write(struct qm_job *job, struct qm_io *io, struct bio *bio,
 	}
 
 	if (zeroes)
-		init_target_bio(job, &leg->bio, bio, NULL, 0,
+		init_target_bio(job, &leg->bio, NULL, 0,
 				REQ_OP_WRITE_ZEROES | (bio->bi_opf & LEG_FLAGS));
 	else
 		fill_leg(job, io, leg, bio);
@@ -455,7 +486,7 @@ static int discard_target(struct qm_job *job, struct qm_io *io,
 		return DM_MAPIO_REMAPPED;
 
 	note_sent(job, io->sector, io->sectors);
-	init_target_bio(job, &leg->bio, bio, NULL, 0,
+	init_target_bio(job, &leg->bio, NULL, 0,
 			REQ_OP_DISCARD | (bio->bi_opf & REQ_SYNC));
 	leg->bio.bi_iter.bi_size = io->sectors << SECTOR_SHIFT;
 	leg->guest = bio;
@@ -602,6 +633,7 @@ int qm_map(struct dm_target *ti, struct bio *bio)
 	if (bio_op(bio) == REQ_OP_READ) {
 		bio_set_dev(bio, job->leg[QM_SOURCE].bdev);
 		bio->bi_iter.bi_sector += job->leg[QM_SOURCE].start;
+		bc_bio_name_segment(bio);
 		return DM_MAPIO_REMAPPED;
 	}
 	return map_write(job, bio, bio->bi_iter.bi_sector);
@@ -624,23 +656,18 @@ static void end_mirrored(struct qm_job *job, struct qm_io *io,
 	blk_status_t target = BLK_STS_OK;
 	bool bad = source || io->remark;
 
-	if (io->target_sectors) {
-		if (io->bare)
-			target = io->status;
-		else if (likely(READ_ONCE(io->leg->state) == QM_LEG_DONE))
+	if (io->bare) {
+		target = io->status;
+	} else if (io->target_sectors) {
+		if (likely(READ_ONCE(io->leg->state) == QM_LEG_DONE))
 			target = io->leg->status;
 		else
 			target = QM_STS_NOT_SENT;	/* given up */
-		if (likely(!target)) {
-			this_cpu_add(job->stats->active_mirrored,
-				     io->target_sectors);
-			qm_since_set(job, io->target_sector,
-				     io->target_sectors);
-		} else {
-			this_cpu_add(job->stats->active_failed,
-				     io->target_sectors);
-		}
+		if (likely(!target))
+			note_mirrored(io);
 	}
+	if (unlikely(target))
+		this_cpu_add(job->stats->active_failed, io->target_sectors);
 
 	if (unlikely(bad || target)) {
 		qm_mark(job, io->sector, io->sectors);
