@@ -61,17 +61,11 @@ struct bc_range {
 	u8 kind;
 };
 
-/**
- * struct bc_range_bucket - the nodes of some zones
- * @single: see the head of this file
- * @lock: all below, and the nodes in the tree
- * @waiting: nodes with blockers != 0
- * @tree: empty unless @single is BC_RANGE_TREE
- */
+/* The nodes of some zones. */
 struct bc_range_bucket {
-	struct bc_range *single;
-	spinlock_t lock;
-	unsigned int waiting;
+	struct bc_range *single;	/* see the head of this file */
+	spinlock_t lock;	/* all below, and the nodes in the tree */
+	unsigned int waiting;	/* nodes with blockers != 0 */
 	struct rb_root_cached tree;
 } ____cacheline_aligned_in_smp;
 
