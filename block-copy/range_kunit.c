@@ -354,6 +354,70 @@ static void range_race(struct kunit *test)
 	bc_range_lock_exit(&race->rl);
 }
 
+/*
+ * The short way: racers for one sector that do not wait, so that the bucket is
+ * empty most of the time, and one that walks.
+ */
+struct alone {
+	struct work_struct work;
+	struct bc_range_lock *rl;
+	struct bc_range range;
+	atomic_t *holders;
+	unsigned long held, shared;
+};
+
+static void count_nodes(struct bc_range *range, void *data)
+{
+	++*(unsigned long *)data;
+}
+
+static void try_alone(struct work_struct *work)
+{
+	struct alone *me = container_of(work, struct alone, work);
+	unsigned long nodes = 0, i;
+
+	for (i = 0; i < 10 * TURNS; i++) {
+		if (!(i % 1024))
+			bc_range_walk(me->rl, count_nodes, &nodes);
+		me->range.start = 8;
+		me->range.last = 8;
+		if (!bc_range_acquire(me->rl, &me->range, BC_RANGE_TRY))
+			continue;
+		if (atomic_inc_return(me->holders) != 1)
+			me->shared++;
+		me->held++;
+		atomic_dec(me->holders);
+		bc_range_release(me->rl, &me->range);
+	}
+}
+
+static void range_race_alone(struct kunit *test)
+{
+	struct workqueue_struct *wq = alloc_workqueue("bc-kunit", WQ_UNBOUND, 0);
+	struct alone *me = kunit_kcalloc(test, RACERS, sizeof(*me), GFP_KERNEL);
+	struct bc_range_lock rl = {};
+	atomic_t holders = ATOMIC_INIT(0);
+	unsigned int i;
+
+	KUNIT_ASSERT_NOT_NULL(test, wq);
+	KUNIT_ASSERT_NOT_NULL(test, me);
+	KUNIT_ASSERT_EQ(test, bc_range_lock_init(&rl), 0);
+	for (i = 0; i < RACERS; i++) {
+		me[i].rl = &rl;
+		me[i].holders = &holders;
+		INIT_WORK(&me[i].work, try_alone);
+		queue_work(wq, &me[i].work);
+	}
+	for (i = 0; i < RACERS; i++) {
+		flush_work(&me[i].work);
+		KUNIT_EXPECT_EQ(test, me[i].shared, 0UL);
+		KUNIT_EXPECT_NE(test, me[i].held, 0UL);
+	}
+	destroy_workqueue(wq);
+	nothing_left(test, &rl);
+	bc_range_lock_exit(&rl);
+}
+
 static struct kunit_case range_cases[] = {
 	KUNIT_CASE(range_try),
 	KUNIT_CASE(range_first_come_first_served),
@@ -361,6 +425,7 @@ static struct kunit_case range_cases[] = {
 	KUNIT_CASE(range_plain_tree),
 	KUNIT_CASE(range_against_list),
 	KUNIT_CASE(range_race),
+	KUNIT_CASE(range_race_alone),
 	{}
 };
 
