@@ -85,6 +85,12 @@ typedef struct { long counter; } atomic_long_t;
 
 #define READ_ONCE(x)		__atomic_load_n(&(x), __ATOMIC_RELAXED)
 #define WRITE_ONCE(x, v)	__atomic_store_n(&(x), v, __ATOMIC_RELAXED)
+#define cmpxchg(p, old, new) ({						\
+	__typeof__(*(p)) __was = (old);					\
+	__atomic_compare_exchange_n(p, &__was, new, 0, __ATOMIC_SEQ_CST, \
+				    __ATOMIC_SEQ_CST);			\
+	__was;								\
+})
 #define xchg(p, v)		__atomic_exchange_n(p, v, __ATOMIC_SEQ_CST)
 #define smp_mb()		__atomic_thread_fence(__ATOMIC_SEQ_CST)
 #define smp_mb__after_atomic()	smp_mb()
@@ -99,6 +105,9 @@ typedef struct { long counter; } atomic_long_t;
 	((void)__atomic_fetch_add(&(a)->counter, (long)(v), __ATOMIC_RELAXED))
 #define atomic_long_sub(v, a)	atomic_long_add(-(long)(v), a)
 #define atomic_long_inc(a)	atomic_long_add(1, a)
+#define atomic_long_inc_return(a) \
+	__atomic_add_fetch(&(a)->counter, 1, __ATOMIC_SEQ_CST)
+#define ATOMIC_LONG_INIT(i)	{ i }
 #define atomic_long_dec(a)	atomic_long_sub(1, a)
 #define atomic_long_fetch_or(v, a) \
 	__atomic_fetch_or(&(a)->counter, (long)(v), __ATOMIC_SEQ_CST)
