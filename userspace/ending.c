@@ -201,15 +201,22 @@ static enum xit job_ended(const struct end *e)
 		       e->m.dev.name);
 }
 
-/* An advice that ends in a blank is a command for e. */
+/*
+ * An advice that ends in a blank is a command for e. Why it is in that state
+ * is only known to be the error where it has stopped.
+ */
 static enum xit state_error(const struct end *e, const char *advice)
 {
+	const struct mirror_status *st = &e->m.st;
 	bool command = advice[strlen(advice) - 1] == ' ';
+	bool err = (st->state == MS_PAUSED || st->state == MS_STANDBY) &&
+		   strcmp(st->error, "-") != 0;
 
 	return err_set(XIT_STATE, ST_CHECK, EBUSY, e->m.dev.name,
-		       "%s is %s%s; %s%s", e->m.dev.name,
-		       mstate_name(e->m.st.state),
-		       e->m.st.ending == END_CANCEL ? ", being cancelled" : "",
+		       "%s is %s%s%s%s%s; %s%s", e->m.dev.name,
+		       mstate_name(st->state),
+		       st->ending == END_CANCEL ? ", being cancelled" : "",
+		       err ? " (" : "", err ? st->error : "", err ? ")" : "",
 		       advice, command ? e->m.dev.name : "");
 }
 

@@ -86,6 +86,8 @@ mk_dm bad "0 64 linear $A 0" "64 $((LEN - 64)) error"
 tool 0 "start, stop on error" mirror start data bad --force --on-target-error stop
 tool 7 "wait" mirror wait data
 like "$ERR" 'data: the job is paused \(target:write:EIO:[0-9]+\), so ready cannot come by itself; type next: qmirrorctl mirror resume data' "the error and the command"
+tool 5 "complete --wait does not resume it" mirror complete data --wait
+like "$ERR" '^qmirrorctl: data is paused \(target:write:EIO:[0-9]+\); type next: qmirrorctl mirror resume data$' "the error and the command"
 tool 5 "cancel needs --force" mirror cancel data
 tool 0 "cancel --force" mirror cancel data --force
 tool 0 "start, report" mirror start data bad --force

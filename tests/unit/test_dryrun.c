@@ -17,8 +17,9 @@ struct fake {
 	int opens;
 };
 
-#define ST(state, ending) state " no 8/8 0/8 ok - 0 0 0 8 speed 0 copy_mode " \
-	"background on_source_error report on_target_error report " ending " 0"
+#define ST_ERR(state, err, ending) state " no 8/8 0/8 ok " err " 0 0 0 8 speed 0 " \
+	"copy_mode background on_source_error report on_target_error report " ending " 0"
+#define ST(state, ending) ST_ERR(state, "-", ending)
 
 #define SARGS "cluster_size 128 on_cbw_error break-guest-write cbw_timeout 0"
 
@@ -45,6 +46,7 @@ static const struct fake fakes[] = {
 	{ "log", "", 19, "linear", "8:176 0", NULL, 1 },
 	{ "log-snap", "", 20, "linear", "8:192 0", NULL, 0 },
 	{ "root", "", 21, "linear", "8:208 0", NULL, 1 },
+	{ "hurt", "", 22, "qmirror", "8:48 0 8:16 0", ST_ERR("paused", "target:write:EIO:64", "-"), 1 },
 };
 
 static const struct fake *fake_of(const char *name)
@@ -371,6 +373,9 @@ static void refused(void **state __unused_arg)
 		{ "mirror start data sdb --replaces big --dry-run", XIT_BUSY, "not one linear line" },
 		{ "mirror complete run --dry-run", XIT_STATE, "not ready yet" },
 		{ "mirror complete stop --dry-run", XIT_STATE, "stop is standby; type next: qmirrorctl mirror resume stop" },
+		{ "mirror complete hurt --wait --dry-run", XIT_STATE,
+		  "hurt is paused (target:write:EIO:64); type next: qmirrorctl mirror resume hurt" },
+		{ "mirror cancel hurt --dry-run", XIT_STATE, "hurt is paused (target:write:EIO:64); resume it first" },
 		{ "mirror complete part --dry-run", XIT_BUSY, "sync none" },
 		{ "mirror complete data --dry-run", XIT_STATE, "no mirror" },
 		{ "mirror complete nosuch --dry-run", XIT_NODEV, "" },
