@@ -242,8 +242,8 @@ static enum xit bad_range(const char *a, const char *b, const char *why)
 		       "%.60s %.60s: %s; nothing was changed", a, b, why);
 }
 
-static enum xit parse_range(const char *a, const char *b, uint64_t sectors,
-			    struct range *r)
+/* What can be told from the words alone. */
+static enum xit parse_range(const char *a, const char *b, struct range *r)
 {
 	uint64_t off, len;
 
@@ -253,12 +253,36 @@ static enum xit parse_range(const char *a, const char *b, uint64_t sectors,
 		return bad_range(a, b, "not a multiple of 512 bytes");
 	if (!len)
 		return bad_range(a, b, "LENGTH is zero");
-	off >>= SECTOR_SHIFT;
-	len >>= SECTOR_SHIFT;
-	if (off >= sectors || len > sectors - off)
-		return bad_range(a, b, "past the end of the device");
-	r->start = off;
-	r->count = len;
+	r->start = off >> SECTOR_SHIFT;
+	r->count = len >> SECTOR_SHIFT;
+	return XIT_OK;
+}
+
+static enum xit parse_ranges(int argc, char **argv, struct ranges *r)
+{
+	enum xit x = XIT_OK;
+	int i;
+
+	if (argc % 2 == 0)
+		return err_set(XIT_USAGE, ST_NONE, EINVAL, NULL,
+			       "snapshot release: each OFFSET needs a LENGTH (see qmirrorctl --help)");
+	r->r = xcalloc((size_t)argc / 2, sizeof(*r->r));
+	for (i = 1; i < argc && x == XIT_OK; i += 2)
+		x = parse_range(argv[i], argv[i + 1], &r->r[r->n++]);
+	return x;
+}
+
+/* The words of each range are at 1 and 2, 3 and 4, ... */
+static enum xit check_ranges(char **argv, const struct ranges *r,
+			     uint64_t sectors)
+{
+	size_t i;
+
+	for (i = 0; i < r->n; i++)
+		if (r->r[i].start >= sectors ||
+		    r->r[i].count > sectors - r->r[i].start)
+			return bad_range(argv[2 * i + 1], argv[2 * i + 2],
+					 "past the end of the device");
 	return XIT_OK;
 }
 
@@ -289,22 +313,16 @@ enum xit cmd_snapshot_release(int argc, char **argv)
 {
 	struct snapshot s = { 0 };
 	struct ranges r = { 0 };
-	enum xit x;
-	int i;
+	enum xit x = parse_ranges(argc, argv, &r);
 
-	if (argc % 2 == 0)
-		return err_set(XIT_USAGE, ST_NONE, EINVAL, NULL,
-			       "snapshot release: each OFFSET needs a LENGTH (see qmirrorctl --help)");
-	x = snapshot_find(argv[0], &s);
-	if (x != XIT_OK)
-		return x;
-	if (s.st.state == SS_IDLE)
-		return err_set(XIT_STATE, ST_CHECK, ENODATA, s.dev.name,
-			       "%s is idle: it has no snapshot to release anything of",
-			       s.dev.name);
-	r.r = xcalloc((size_t)argc / 2, sizeof(*r.r));
-	for (i = 1; i < argc && x == XIT_OK; i += 2)
-		x = parse_range(argv[i], argv[i + 1], s.sectors, &r.r[r.n++]);
+	if (x == XIT_OK)
+		x = snapshot_find(argv[0], &s);
+	if (x == XIT_OK && s.st.state == SS_IDLE)
+		x = err_set(XIT_STATE, ST_CHECK, ENODATA, s.dev.name,
+			    "%s is idle: it has no snapshot to release anything of",
+			    s.dev.name);
+	if (x == XIT_OK)
+		x = check_ranges(argv, &r, s.sectors);
 	if (x == XIT_OK) {
 		ranges_merge(&r);
 		x = send_release(s.dev.name, &r);
