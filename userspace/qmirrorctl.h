@@ -501,6 +501,7 @@ char *store_text(const struct store *s, bool real);
 enum xit store_make(struct store *s, const char *dev);
 void store_close(struct store *s);
 void store_forget(const char *path);
+bool store_goes(const char *devno);
 void store_wipe(const char *devno);
 void store_show(const char *devno, char *buf, size_t size, int64_t *room);
 

@@ -182,10 +182,13 @@ static enum xit remove_one(const char *word)
 	char store[sizeof(((struct cbw_table *)0)->store)];
 	struct jmember m = { 0 };
 	struct plan p = { 0 };
+	bool wipe = false;
 
 	if (x == XIT_OK)
 		x = find_it(word, &m, store);
 	if (x == XIT_OK) {
+		/* one that was made by hand is its maker's */
+		wipe = m.src[0] && !store_goes(store);
 		plan_journal(&p, &m);
 		if (m.view[0])
 			plan_add(&p, OP_REMOVE_UNUSED, m.view, NULL);
@@ -194,8 +197,7 @@ static enum xit remove_one(const char *word)
 			plan_print(&p);
 		else
 			x = plan_run(&p);
-		/* one that was made by hand is its maker's */
-		if (x == XIT_OK && !opt.dry_run && m.src[0])
+		if (x == XIT_OK && !opt.dry_run && wipe)
 			store_wipe(store);
 	}
 	lock_release();

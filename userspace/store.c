@@ -456,6 +456,41 @@ void store_forget(const char *path)
 }
 
 /*
+ * The path of the file behind a loop device as it was given; *deleted: it has
+ * been unlinked since. False for any other device.
+ */
+static bool backing_file(unsigned int maj, unsigned int min, char *buf,
+			 size_t size, bool *deleted)
+{
+	static const char gone[] = " (deleted)";
+	size_t n;
+
+	if (sysfs_str(maj, min, "loop/backing_file", buf, size))
+		return false;
+	n = strlen(buf);
+	*deleted = n > strlen(gone) && strcmp(buf + n - strlen(gone), gone) == 0;
+	if (*deleted)
+		buf[n - strlen(gone)] = '\0';
+	return true;
+}
+
+/*
+ * Does the store go with its last user, as those do that store_make() makes?
+ * To be asked while it has one: later its number is nobody's, or another's.
+ */
+bool store_goes(const char *devno)
+{
+	char path[PATH_MAX], on[4];
+	unsigned int maj, min;
+	bool deleted;
+
+	return sscanf(devno, "%u:%u", &maj, &min) == 2 &&
+	       backing_file(maj, min, path, sizeof(path), &deleted) && deleted &&
+	       sysfs_str(maj, min, "loop/autoclear", on, sizeof(on)) == 0 &&
+	       strcmp(on, "1") == 0;
+}
+
+/*
  * What was copied to a disk stays on it, and the first cluster looks like the
  * file system it is of, with the same UUID: nobody may find that.
  */
@@ -471,7 +506,7 @@ void store_wipe(const char *devno)
 	blk_node(maj, min, node, sizeof(node));
 	fd = open(node, O_RDWR | O_EXCL | O_CLOEXEC);
 	if (fd < 0)
-		return;		/* gone with its last user, or taken already */
+		return;		/* gone, or taken already */
 	pr = blkid_new_probe();
 	if (pr && blkid_probe_set_device(pr, fd, 0, 0) == 0) {
 		blkid_probe_enable_superblocks(pr, 1);
@@ -516,18 +551,13 @@ static void loop_room(unsigned int maj, unsigned int min, const char *path,
 /* A store's name as the user knows it, and the room it can still grow by. */
 void store_show(const char *devno, char *buf, size_t size, int64_t *room)
 {
-	static const char gone[] = " (deleted)";
 	unsigned int maj, min;
-	size_t n;
+	bool deleted;
 
 	*room = -1;
 	if (sscanf(devno, "%u:%u", &maj, &min) != 2 ||
-	    sysfs_str(maj, min, "loop/backing_file", buf, size)) {
+	    !backing_file(maj, min, buf, size, &deleted))
 		devno_path(devno, buf, size);
-		return;
-	}
-	n = strlen(buf);
-	if (n > strlen(gone) && strcmp(buf + n - strlen(gone), gone) == 0)
-		buf[n - strlen(gone)] = '\0';
-	loop_room(maj, min, buf, room);
+	else
+		loop_room(maj, min, buf, room);
 }

@@ -25,7 +25,8 @@ dd if=/dev/zero of=$DM/a bs=1M count=2 oflag=direct status=none
 ok "what is overwritten goes there" test "$(($(st_used) - ST_USED))" -ge 2048
 tool 0 "status" status a
 like "$OUT" 'store /tmp/st/store \([0-9.]+ MiB free\)' "shows the path and the room"
-tool 0 "remove" snapshot remove a
+tool 0 "remove" snapshot remove a --verbose
+is "$ERR" "" "says nothing of a store that goes by itself"
 ok "nothing is left" st_clean_soon
 
 # --- by hand, in any order ---
