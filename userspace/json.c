@@ -220,6 +220,21 @@ static const char *const op_names[] = {
 	[OP_RESUME] = "resume",
 };
 
+/* What stands in brackets in the text. */
+static void json_how(struct json_object *o, const struct op *op)
+{
+	if (op->kind == OP_LOAD)
+		add(o, "read-only", json_object_new_boolean(op->read_only));
+	if (op->kind == OP_STORE)
+		add(o, "size", sectors(op->store->sectors));
+	if (!op_suspends(op->kind))
+		return;
+	add(o, "noflush",
+	    json_object_new_boolean(op->kind == OP_SUSPEND_NOFLUSH));
+	add(o, "freeze",
+	    json_object_new_boolean(op->kind == OP_SUSPEND_FREEZE));
+}
+
 static struct json_object *json_op(const struct op *op)
 {
 	struct json_object *o = json_object_new_object();
@@ -240,6 +255,7 @@ static struct json_object *json_op(const struct op *op)
 		add(o, "table", str(table));
 		free(table);
 	}
+	json_how(o, op);
 	return o;
 }
 

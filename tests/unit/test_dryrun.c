@@ -4,6 +4,7 @@
  * dm layer is a made-up machine; any changing call fails the test.
  */
 #include <errno.h>
+#include <json-c/json.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -331,6 +332,58 @@ static void start_json(void **state __unused_arg)
 	assert_non_null(strstr(out, "\"table\": \"0 2048 qmirror 8:32 0 8:16 0\""));
 }
 
+/* What the text has in brackets, of each step that has some: "dev key value, ..." */
+static void json_tells(const char *line, const char *want)
+{
+	static const char *const keys[] = { "read-only", "noflush", "freeze", "size" };
+	struct json_object *doc, *ops, *op, *dev, *v;
+	char got[1024] = "";
+	size_t i, k;
+
+	assert_int_equal(tool(line), XIT_OK);
+	doc = json_tokener_parse(out);
+	assert_true(json_object_object_get_ex(doc, "dry-run", &ops));
+	for (i = 0; i < json_object_array_length(ops); i++) {
+		op = json_object_array_get_idx(ops, i);
+		assert_true(json_object_object_get_ex(op, "device", &dev));
+		for (k = 0; k < ARRAY_SIZE(keys); k++)
+			if (json_object_object_get_ex(op, keys[k], &v))
+				snprintf(got + strlen(got), sizeof(got) - strlen(got),
+					 "%s %s %s\n", json_object_get_string(dev),
+					 keys[k], json_object_get_string(v));
+	}
+	json_object_put(doc);
+	assert_string_equal(got, want);
+}
+
+static void json_brackets(void **state __unused_arg)
+{
+	json_tells("mirror start data sdb --dry-run --json",
+"data-qsrc read-only false\n"
+"data-qsrc read-only false\n"
+"data read-only false\n"
+"data-qsrc noflush true\n"
+"data-qsrc freeze false\n"
+"data noflush false\n"
+"data freeze false\n");
+	json_tells("snapshot create data=/tmp/qmirror-unit-no-store --dry-run --json",
+"/tmp/qmirror-unit-no-store size 1048576\n"
+"data-qsrc read-only false\n"
+"data-qsrc read-only false\n"
+"data read-only false\n"
+"data-qsrc noflush true\n"
+"data-qsrc freeze false\n"
+"data noflush false\n"
+"data freeze false\n"
+"data-snap read-only true\n"
+"data noflush false\n"
+"data freeze true\n");
+	json_tells("snapshot remove s --dry-run --json",
+"s read-only false\n"
+"s noflush false\n"
+"s freeze false\n");
+}
+
 /* Devices that end each for itself make one document all the same. */
 static void one_document(void **state __unused_arg)
 {
@@ -642,7 +695,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(start), cmocka_unit_test(start_args),
 		cmocka_unit_test(start_4k), cmocka_unit_test(start_json),
-		cmocka_unit_test(one_document),
+		cmocka_unit_test(json_brackets), cmocka_unit_test(one_document),
 		cmocka_unit_test(refused), cmocka_unit_test(lvm),
 		cmocka_unit_test(complete), cmocka_unit_test(group_of_two),
 		cmocka_unit_test(cancel), cmocka_unit_test(messages),
