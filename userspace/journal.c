@@ -485,6 +485,24 @@ void lock_release(void)
 	lock_fd = -1;
 }
 
+/*
+ * For who only looks: a file to close, and until then no run begins; or -EBUSY,
+ * one is at work, or the watchdog of one. -ENOENT: there has never been any.
+ */
+int lock_look(void)
+{
+	char *path = run_path("", "lock");
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int r = fd < 0 ? -errno : 0;
+
+	free(path);
+	if (!r && flock(fd, LOCK_SH | LOCK_NB)) {
+		r = errno == EWOULDBLOCK ? -EBUSY : -errno;
+		close(fd);
+	}
+	return r ? r : fd;
+}
+
 /* ---- what the watchdog has to say to people ---- */
 
 void notice_write(const char *text)

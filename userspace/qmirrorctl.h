@@ -374,6 +374,7 @@ void notice_tell(void);
 
 enum xit lock_take(const char *verb, bool recover_first);
 void lock_release(void);
+int lock_look(void);
 
 /*
  * What must outlive a run but is in no table: --replaces, by the uuid of

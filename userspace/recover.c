@@ -210,19 +210,32 @@ enum xit recover_if_needed(void)
 	return x;
 }
 
+/* A run that is at work, or its watchdog, leaves nothing to recover. */
+static void would_recover(void)
+{
+	int fd = lock_look();
+	struct journal j;
+
+	if (fd == -EBUSY) {
+		note("another qmirrorctl is at work: there is nothing to recover of it");
+		return;
+	}
+	/* with the lock, for a run that begins now would write one, too */
+	if (journal_read(&j) == 0) {
+		if (!opt.json)
+			printf("recover: %s of pid %d\n", j.what, j.pid);
+		journal_free(&j);
+	}
+	if (fd >= 0)
+		close(fd);
+}
+
 enum xit cmd_recover(int argc __unused_arg, char **argv __unused_arg)
 {
-	struct journal j;
 	enum xit x;
-	int r;
 
 	if (opt.dry_run) {
-		r = journal_read(&j);
-		if (r == 0) {
-			if (!opt.json)
-				printf("recover: %s of pid %d\n", j.what, j.pid);
-			journal_free(&j);
-		}
+		would_recover();
 		return report_done(NULL, 0);
 	}
 	x = lock_take("recover", true);

@@ -4,11 +4,9 @@
  * nothing is recovered.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -21,16 +19,11 @@
 /* While a run is at work, what it has not finished is no leftover. */
 static bool run_at_work(void)
 {
-	char *path = xasprintf("%s/lock", run_dir);
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	bool busy;
+	int fd = lock_look();
 
-	free(path);
-	if (fd < 0)
-		return false;
-	busy = flock(fd, LOCK_SH | LOCK_NB) && errno == EWOULDBLOCK;
-	close(fd);
-	return busy;
+	if (fd >= 0)
+		close(fd);
+	return fd == -EBUSY;
 }
 
 /* Is a run, or what puts a dead one right, changing that device? */

@@ -27,8 +27,13 @@ ok "after --timeout" test "$t" -ge 1000 -a "$t" -lt 15000
 is "$(json 'd["error"]["class"]')" DeviceInUse "DeviceInUse"
 tool 0 "status needs no lock" status
 unlike "$OUT" orphan "and takes what is in the making for no orphan"
+tool 0 "nor has recover anything to do" recover --dry-run
+is "$OUT" "" "so its dry run names none"
+like "$ERR" 'another qmirrorctl is at work' "but says why"
 kill -9 "$H"
 wait "$H" 2>/dev/null
+tool 0 "recover --dry-run when it is dead" recover --dry-run
+is "$OUT" "recover: mirror start of pid $H" "names it"
 tool 0 "status" status --json
 is "$(json '[o["device"] for o in d["orphans"]]')" "['data', 'data-qsrc']" "now it is an orphan"
 ok "valid" valid_json
