@@ -665,8 +665,14 @@ static void redo_leg(struct qm_leg *leg)
 	}
 	qm_bio_again(leg->job, bio, leg->guest, bvecs, leg->opf);
 	bio->bi_iter = leg->iter;
+	/*
+	 * From the first page on, not from where the target's part begins: one
+	 * page that is none is what the block layer takes for one segment.
+	 */
 	if (bvecs)
-		bio->bi_vcnt = DIV_ROUND_UP(leg->iter.bi_size, PAGE_SIZE);
+		bio->bi_vcnt = DIV_ROUND_UP((leg->iter.bi_idx << PAGE_SHIFT) +
+					    leg->iter.bi_bvec_done +
+					    leg->iter.bi_size, PAGE_SIZE);
 	WRITE_ONCE(leg->state, QM_LEG_IN_FLIGHT);
 	qm_leg_submit(leg, false);
 }
