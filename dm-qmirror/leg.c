@@ -203,11 +203,13 @@ static void orphan_ended(struct qm_leg *leg)
 	spin_unlock_irqrestore(&job->orphan_lock, flags);
 }
 
-/* Leave the rest to io_work, which may sleep. */
+/* Leave the rest to io_work, which may sleep, and may free the leg at once. */
 static void defer_leg(struct qm_leg *leg)
 {
-	llist_add(&leg->work, &leg->job->leg_done);
-	queue_work(leg->job->io_wq, &leg->job->io_work);
+	struct qm_job *job = leg->job;
+
+	llist_add(&leg->work, &job->leg_done);
+	queue_work(job->io_wq, &job->io_work);
 }
 
 /* Nothing more is sent to the target; is anything left that was? */
@@ -237,10 +239,13 @@ bool qm_writes_left(struct qm_job *job)
 	return n;
 }
 
+/* The source's half may have ended: once on the list the leg may end, too. */
 static void send_leg_later(struct qm_leg *leg)
 {
-	llist_add(&leg->work, &leg->job->send_legs);
-	queue_work(leg->job->send_wq, &leg->job->send_work);
+	struct qm_job *job = leg->job;
+
+	llist_add(&leg->work, &job->send_legs);
+	queue_work(job->send_wq, &job->send_work);
 }
 
 static void target_ended(struct qm_leg *leg, blk_status_t status)
@@ -288,7 +293,8 @@ void qm_leg_arm(struct qm_leg *leg)
 	leg->opf = leg->bio.bi_opf;
 	leg->iter = leg->bio.bi_iter;
 	leg->started = jiffies;
-	WRITE_ONCE(leg->state, QM_LEG_IN_FLIGHT);
+	/* What it is about before the state; pairs with take_leg(). */
+	smp_store_release(&leg->state, QM_LEG_IN_FLIGHT);
 }
 
 /**
@@ -495,7 +501,8 @@ struct give_up {
 /* One wins: us or target_ended(). */
 static bool take_leg(struct qm_leg *leg, struct give_up *g)
 {
-	if (READ_ONCE(leg->state) != QM_LEG_IN_FLIGHT)
+	/* Pairs with qm_leg_arm(): the state before @started. */
+	if (smp_load_acquire(&leg->state) != QM_LEG_IN_FLIGHT)
 		return false;
 	/* The tick it began in had begun before: not that one. */
 	if (g->timeout && !time_after(jiffies, leg->started + g->older))
@@ -673,7 +680,7 @@ static void redo_leg(struct qm_leg *leg)
 		bio->bi_vcnt = DIV_ROUND_UP((leg->iter.bi_idx << PAGE_SHIFT) +
 					    leg->iter.bi_bvec_done +
 					    leg->iter.bi_size, PAGE_SIZE);
-	WRITE_ONCE(leg->state, QM_LEG_IN_FLIGHT);
+	smp_store_release(&leg->state, QM_LEG_IN_FLIGHT);	/* as qm_leg_arm() */
 	qm_leg_submit(leg, false);
 }
 
