@@ -167,7 +167,7 @@ struct qm_leg_cache;
 
 /* Where a leg is: changed by cmpxchg, so that exactly one ends it. */
 enum qm_leg_state {
-	QM_LEG_IDLE,		/* nothing is or will be sent */
+	QM_LEG_IDLE,		/* not sent yet, or being prepared once more */
 	QM_LEG_IN_FLIGHT,
 	QM_LEG_DONE,		/* ended, @status is valid */
 	QM_LEG_GIVEN_UP,	/* the guest was let go: an orphan until it ends */

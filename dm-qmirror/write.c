@@ -314,7 +314,10 @@ static void bare_end_io(struct bio *tbio)
 			     tbio->bi_opf & ~REQ_NOWAIT);
 		bio_set_flag(tbio, BIO_CLONED);
 		tbio->bi_iter = io->iter;
+		/* Sent and ended at once it would hold the job no more. */
+		rcu_read_lock();
 		send_bare_later(io);
+		rcu_read_unlock();
 		return;
 	}
 	io->status = tbio->bi_status;
@@ -356,17 +359,11 @@ static void send_bare(struct qm_job *job, struct qm_io *io, struct bio *bio,
 	this_cpu_add(job->stats->active_started, io->target_sectors);
 	bio_inc_remaining(bio);
 	dm_submit_bio_remap(bio, NULL);	/* first, see send_both() */
-	if (unlikely(!in_map)) {
-		qm_pay_alike(tbio, bio);
-		send_bare_later(io);
-		return;
-	}
-	/* It is on current->bio_list until map returns. */
-	bio_clone_blkg_association(tbio, bio);
-	if (likely(qm_may_nowait(tbio))) {
+	qm_pay_alike(tbio, bio);
+	if (likely(in_map && qm_may_nowait(tbio))) {
 		tbio->bi_opf |= REQ_NOWAIT;
 		submit_bio_noacct(tbio);
-	} else if (!bdev_nowait(tbio->bi_bdev)) {
+	} else if (in_map && !bdev_nowait(tbio->bi_bdev)) {
 		submit_bio_noacct(tbio);
 	} else {
 		send_bare_later(io);
