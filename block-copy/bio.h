@@ -10,7 +10,7 @@
 /**
  * bc_bio_name_segment() - tell the block layer of a bio with one segment that it
  *			   has but one
- * @bio: not yet submitted, dm's clone or our own, with data or without; its
+ * @bio: a read or write with data, not yet submitted, dm's clone or our own; its
  *	 pages are somebody else's
  *
  * Before it looks at a bio segment by segment for where to split it, the block
@@ -23,11 +23,8 @@
 static inline void bc_bio_name_segment(struct bio *bio)
 {
 	struct bvec_iter *iter = &bio->bi_iter;
-	struct bio_vec *bv;
+	struct bio_vec *bv = &bio->bi_io_vec[iter->bi_idx];
 
-	if (unlikely(!bio_has_data(bio)))
-		return;
-	bv = &bio->bi_io_vec[iter->bi_idx];
 	if (iter->bi_bvec_done || iter->bi_size != bv->bv_len)
 		return;
 	bio->bi_io_vec = bv;

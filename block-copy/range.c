@@ -3,7 +3,6 @@
  * Range lock.  The rules are at the head of range.h.
  */
 #include <linux/export.h>
-#include <linux/hash.h>
 #include <linux/interval_tree_generic.h>
 #include <linux/slab.h>
 
@@ -48,13 +47,6 @@ void bc_range_lock_exit(struct bc_range_lock *rl)
 }
 EXPORT_SYMBOL_GPL(bc_range_lock_exit);
 
-static struct bc_range_bucket *bucket_of(struct bc_range_lock *rl,
-					 const struct bc_range *range)
-{
-	return &rl->buckets[hash_64(range->start >> BC_ZONE_SHIFT,
-				    BC_RANGE_BUCKETS_BITS)];
-}
-
 /* The nodes of the bucket are in the tree from here on. */
 static void __use_tree(struct bc_range_bucket *b)
 {
@@ -90,27 +82,12 @@ static unsigned int __count_blockers(struct bc_range_bucket *b,
 	return blockers;
 }
 
-/**
- * bc_range_acquire() - take a range, or wait for it
- * @rl: the lock
- * @range: start and last set, within one zone; with BC_RANGE_QUEUE also granted
- * @wait: what to do when an overlapping range is held or waited for
- *
- * Return: true when the range is held now.  false with BC_RANGE_TRY: it is
- * not, and @range is the caller's again.  false with BC_RANGE_QUEUE: @granted
- * will be called when it is.
- */
-bool bc_range_acquire(struct bc_range_lock *rl, struct bc_range *range,
-		      enum bc_range_wait wait)
+/* What bc_range_acquire() does when the node is not alone in its bucket. */
+bool bc_range_acquire_slow(struct bc_range_bucket *b, struct bc_range *range,
+			   enum bc_range_wait wait)
 {
-	struct bc_range_bucket *b = bucket_of(rl, range);
 	unsigned long flags;
 	bool held = true;
-
-	range->blockers = 0;
-	range->waited = false;
-	if (likely(!cmpxchg(&b->single, NULL, range)))
-		return true;
 
 	spin_lock_irqsave(&b->lock, flags);
 	__use_tree(b);
@@ -134,7 +111,7 @@ out:
 	spin_unlock_irqrestore(&b->lock, flags);
 	return held;
 }
-EXPORT_SYMBOL_GPL(bc_range_acquire);
+EXPORT_SYMBOL_GPL(bc_range_acquire_slow);
 
 /*
  * Every node still there that overlaps @range came after it: an earlier one
@@ -154,22 +131,12 @@ static void __unblock(struct bc_range_bucket *b, struct bc_range *range,
 	}
 }
 
-/**
- * bc_range_release() - give a held range back
- * @rl: the lock
- * @range: held; it is the caller's own again when this returns
- *
- * Calls @granted of the nodes that now hold theirs.
- */
-void bc_range_release(struct bc_range_lock *rl, struct bc_range *range)
+/* The same for bc_range_release(). */
+void bc_range_release_slow(struct bc_range_bucket *b, struct bc_range *range)
 {
-	struct bc_range_bucket *b = bucket_of(rl, range);
 	struct bc_range *n, *next;
 	unsigned long flags;
 	LIST_HEAD(granted);
-
-	if (likely(cmpxchg(&b->single, range, NULL) == range))
-		return;
 
 	spin_lock_irqsave(&b->lock, flags);
 	tree_remove(range, &b->tree);
@@ -181,7 +148,7 @@ void bc_range_release(struct bc_range_lock *rl, struct bc_range *range)
 	list_for_each_entry_safe(n, next, &granted, list)
 		n->granted(n);
 }
-EXPORT_SYMBOL_GPL(bc_range_release);
+EXPORT_SYMBOL_GPL(bc_range_release_slow);
 
 /**
  * bc_range_walk() - look at every node that holds its range

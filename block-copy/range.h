@@ -28,6 +28,8 @@
 #ifndef BLOCK_COPY_RANGE_H
 #define BLOCK_COPY_RANGE_H
 
+#include <linux/atomic.h>
+#include <linux/hash.h>
 #include <linux/rbtree.h>
 #include <linux/spinlock.h>
 #include <linux/types.h>
@@ -85,11 +87,57 @@ enum bc_range_wait {
 int bc_range_lock_init(struct bc_range_lock *rl);
 void bc_range_lock_exit(struct bc_range_lock *rl);
 
-bool bc_range_acquire(struct bc_range_lock *rl, struct bc_range *range,
-		      enum bc_range_wait wait);
-void bc_range_release(struct bc_range_lock *rl, struct bc_range *range);
+bool bc_range_acquire_slow(struct bc_range_bucket *b, struct bc_range *range,
+			   enum bc_range_wait wait);
+void bc_range_release_slow(struct bc_range_bucket *b, struct bc_range *range);
 void bc_range_walk(struct bc_range_lock *rl,
 		   void (*fn)(struct bc_range *range, void *data), void *data);
+
+static inline struct bc_range_bucket *
+bc_range_bucket_of(struct bc_range_lock *rl, const struct bc_range *range)
+{
+	return &rl->buckets[hash_64(range->start >> BC_ZONE_SHIFT,
+				    BC_RANGE_BUCKETS_BITS)];
+}
+
+/**
+ * bc_range_acquire() - take a range, or wait for it
+ * @rl: the lock
+ * @range: start and last set, within one zone; with BC_RANGE_QUEUE also granted
+ * @wait: what to do when an overlapping range is held or waited for
+ *
+ * Return: true when the range is held now.  false with BC_RANGE_TRY: it is
+ * not, and @range is the caller's again.  false with BC_RANGE_QUEUE: @granted
+ * will be called when it is.
+ */
+static inline bool bc_range_acquire(struct bc_range_lock *rl,
+				    struct bc_range *range,
+				    enum bc_range_wait wait)
+{
+	struct bc_range_bucket *b = bc_range_bucket_of(rl, range);
+
+	range->blockers = 0;
+	range->waited = false;
+	if (likely(!cmpxchg(&b->single, NULL, range)))
+		return true;
+	return bc_range_acquire_slow(b, range, wait);
+}
+
+/**
+ * bc_range_release() - give a held range back
+ * @rl: the lock
+ * @range: held; it is the caller's own again when this returns
+ *
+ * Calls @granted of the nodes that now hold theirs.
+ */
+static inline void bc_range_release(struct bc_range_lock *rl,
+				    struct bc_range *range)
+{
+	struct bc_range_bucket *b = bc_range_bucket_of(rl, range);
+
+	if (unlikely(cmpxchg(&b->single, range, NULL) != range))
+		bc_range_release_slow(b, range);
+}
 
 /* The same tree without buckets or waiting, for a caller with its own lock. */
 void bc_range_tree_insert(struct rb_root_cached *tree, struct bc_range *range);

@@ -165,9 +165,14 @@ static int cbw_map(struct dm_target *ti, struct bio *bio)
 
 	bio_set_dev(bio, t->source);
 	bio->bi_iter.bi_sector = t->start + sector;
-	bc_bio_name_segment(bio);
-	if (bio_op(bio) == REQ_OP_READ || unlikely(!sectors))
+	if (bio_op(bio) == REQ_OP_READ) {
+		bc_bio_name_segment(bio);
 		return DM_MAPIO_REMAPPED;
+	}
+	if (unlikely(!sectors))
+		return DM_MAPIO_REMAPPED;
+	if (likely(bio_op(bio) == REQ_OP_WRITE))
+		bc_bio_name_segment(bio);
 	if (READ_ONCE(snap->bits.state) != CBW_ARMED)
 		return DM_MAPIO_REMAPPED;
 

@@ -52,7 +52,8 @@ static void remap_to_source(struct qm_job *job, struct qm_io *io,
 {
 	bio_set_dev(bio, job->leg[QM_SOURCE].bdev);
 	bio->bi_iter.bi_sector = job->leg[QM_SOURCE].start + io->sector;
-	bc_bio_name_segment(bio);
+	if (likely(bio_op(bio) == REQ_OP_WRITE && io->sectors))
+		bc_bio_name_segment(bio);
 }
 
 /*

@@ -59,15 +59,17 @@ own_share()
 }
 
 # cost NAME IO DEV: after a first short run, that warms up what the first I/Os
-# of a device pay for. "latency" is what the caller of one write waits.
+# of a device pay for. "latency" is what the caller of one write waits;
+# "latency-aio" the same for one who does not sleep in the call.
 cost()
 {
 	# shellcheck disable=SC2154 # share: of who sources this
-	local rw=rand$2 plus=$share
-	[[ $2 != latency ]] || rw=randwrite plus=0
-	fio_ns latency "$3" --rw="$rw" --number_ios=500 > /dev/null
-	echo "result $1 $2 $((plus +
-		$(fio_ns latency "$3" --rw="$rw" --number_ios="$N")))"
+	local rw=rand$2 plus=$share engine=()
+	[[ $2 != latency* ]] || rw=randwrite plus=0
+	[[ $2 != *-aio ]] || engine=(--ioengine=libaio)
+	fio_ns latency "$3" --rw="$rw" --number_ios=500 "${engine[@]}" > /dev/null
+	echo "result $1 $2 $((plus + $(fio_ns latency "$3" --rw="$rw" \
+		--number_ios="$N" "${engine[@]}")))"
 }
 
 # device NAME TABLE IO...: make it, measure each IO, remove it. A target whose

@@ -26,7 +26,7 @@ two_legs()
 		device mirror "0 $LEN mirror core 2 1024 nosync 2 $a 0 $b 0" "$@"
 		device raid1 "0 $LEN raid raid1 2 0 nosync 2 - $a - $b" "$@"
 	}
-	[[ $1 == latency ]] ||
+	[[ $1 == latency* ]] ||
 		device qmirror-background "$q 2 sync none" "$@"
 	device qmirror-bounce "$q 4 sync none copy_mode write-blocking" "$@"
 	device qmirror-nobounce \
@@ -45,8 +45,9 @@ if [[ ! $QUICK ]]; then
 	dmsetup remove below
 
 	cost leg-50us latency /dev/slow-a
-	device linear "0 $LEN linear /dev/slow-a 0" latency
-	two_legs /dev/slow-a /dev/slow-b latency
+	cost leg-50us latency-aio /dev/slow-a
+	device linear "0 $LEN linear /dev/slow-a 0" latency latency-aio
+	two_legs /dev/slow-a /dev/slow-b latency latency-aio
 fi
 
 # First writes: one in each cluster, on devices that have seen none.

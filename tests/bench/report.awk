@@ -5,7 +5,7 @@
 
 FNR == 1 { file++ }
 /^#/ || !NF { next }
-file == 1 && quick && ($4 == "-" || $2 == "latency") { next }
+file == 1 && quick && ($4 == "-" || $2 ~ /^latency/) { next }
 file == 1 {
 	device[++n] = $1; io[n] = $2; reference[n] = $3; bar[n] = $4
 	next
@@ -13,14 +13,14 @@ file == 1 {
 NF == 3 { cost[$1, $2] = $3 }
 
 END {
-	printf "%-20s %-9s %12s %8s %6s\n", "device", "4 KiB", \
+	printf "%-20s %-11s %12s %8s %6s\n", "device", "4 KiB", \
 		"instructions", "ratio", "bar"
 	for (i = 1; i <= n; i++) {
 		key = device[i] SUBSEP io[i]
 		ref = reference[i] SUBSEP io[i]
 		if (!(key in cost) || !(ref in cost)) {
 			missing++
-			printf "%-20s %-9s %12s\n", device[i], io[i], "not there"
+			printf "%-20s %-11s %12s\n", device[i], io[i], "not there"
 			continue
 		}
 		ratio = cost[key] / cost[ref]
@@ -31,7 +31,7 @@ END {
 			failed += verdict == "FAIL"
 			passed += verdict == "pass"
 		}
-		printf "%-20s %-9s %12d %8.3f %6s  %s\n", device[i], io[i], \
+		printf "%-20s %-11s %12d %8.3f %6s  %s\n", device[i], io[i], \
 			cost[key], ratio, bar[i], verdict
 	}
 	printf "%d bars met, %d missed, %d lines could not be measured\n", \

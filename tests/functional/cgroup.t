@@ -3,8 +3,9 @@
 #
 # Who pays: the target's half of a write is charged to the cgroup of who wrote,
 # like the source's, also when a worker sends it (writes that waited for one
-# another, or for a tag) and when the kernel's flusher writes what was only put into the page
-# cache. Limits in io.max would otherwise not hold, and io.stat would lie.
+# another, or for a tag) and when the kernel's flusher writes what was only put
+# into the page cache. Limits in io.max would otherwise not hold, and io.stat would
+# lie.
 
 . "$(dirname "$0")/../lib.sh"
 . "$(dirname "$0")/../tools/mirror.sh"
