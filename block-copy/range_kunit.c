@@ -357,7 +357,7 @@ static void range_race(struct kunit *test)
 
 /*
  * The short way: racers for one sector that do not wait, so that the bucket is
- * empty most of the time, and one that walks.
+ * empty most of the time; now and then each of them walks.
  */
 struct alone {
 	struct work_struct work;

@@ -624,7 +624,7 @@ void qm_timeout_work(struct work_struct *work)
  * qm_bio_again() - prepare a bio that has ended to be sent to the target again
  * @job: the job
  * @bio: the bio; bi_iter and, of a clone, the flag are still to be set
- * @guest: on whose behalf; sent to the source, and waits for @bio
+ * @guest: on whose behalf; waits for @bio
  * @bvecs: what it consists of
  * @opf: operation and flags
  *

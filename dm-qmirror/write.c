@@ -252,7 +252,7 @@ static void fill_leg(struct qm_job *job, struct qm_io *io, struct qm_leg *leg,
  * write from the page cache it is not the current task's, and says it in
  * dm_submit_bio_remap(): to the bio it sends and to the guest's own.
  *
- * In map the target's half goes first: it never waits (see qm_leg_submit()), and
+ * In map the target's half goes first: it does not wait (qm_leg_never_waits()), and
  * its time does not run while the source has no free tags.  What a worker sends
  * goes after the source's half has heard from dm, and its time begins then.
  */
